@@ -1,0 +1,52 @@
+"""Why a frame was dropped: the one list of reasons, with the sentence people read."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class DropReason(Enum):
+    """Every reason for which any part of the emulation gives up a frame.
+
+    The value is the text shown in counters, events, capture comments and reports.
+    """
+
+    # Devices and cables
+    DEVICE_DOWN = "the interface is down"
+    NO_CARRIER = "the other end of the link is down"
+    QUEUE_FULL = "the link's queue is full"
+    LOSS = "lost on the link (configured loss)"
+    FRAME_TOO_BIG = "longer than the receiving interface's MTU allows"
+    CPU_BACKLOG_FULL = "the host's CPU backlog is full"
+    # Bridge
+    BRIDGE_INVALID_SOURCE = "the source MAC address is multicast or zero"
+    BRIDGE_SAME_PORT = "the destination is on the port the frame came from"
+    BRIDGE_PORT_MTU = "longer than the egress bridge port's MTU allows"
+    BRIDGE_RESERVED_GROUP = "the destination is a reserved link-local group address"
+    BRIDGE_PORT_DISABLED = "the bridge port does not forward"
+    BRIDGE_NO_PORT = "the bridge has no other port to forward to"
+    FIREWALL = "dropped by a firewall rule"
+    # Ethernet and IP input
+    OTHER_HOST = "not addressed to this interface"
+    UNKNOWN_ETHERTYPE = "no protocol handles this EtherType"
+    MALFORMED = "the headers are cut off or contradict each other"
+    IP_CHECKSUM = "the IPv4 header checksum is wrong"
+    UDP_CHECKSUM = "the UDP checksum is wrong"
+    ICMP_CHECKSUM = "the ICMP checksum is wrong"
+    NOT_LOCAL = "not for a local address and forwarding is off"
+    UNKNOWN_PROTOCOL = "no handler for this IP protocol"
+    NO_SOCKET = "no socket is bound to the port"
+    SOCKET_BUFFER_FULL = "the socket's receive buffer is full"
+    # IP output and forwarding
+    NO_ROUTE = "no route to the destination"
+    ROUTE_UNREACHABLE = "the route says unreachable"
+    ROUTE_PROHIBIT = "the route says prohibited"
+    ROUTE_BLACKHOLE = "the route is a black hole"
+    TTL_EXCEEDED = "the TTL ran out"
+    FRAGMENTATION_NEEDED = "longer than the MTU and must not be fragmented"
+    NEIGHBOUR_UNRESOLVED = "the neighbour did not answer ARP"
+    NEIGHBOUR_QUEUE_FULL = "the queue for the unresolved neighbour is full"
+    # Fragments
+    REASSEMBLY_TIMEOUT = "not all fragments arrived within 30 s"
+    REASSEMBLY_OVERLAP = "the fragment overlaps another one"
+    REASSEMBLY_MEMORY = "the reassembly memory limit was reached"
