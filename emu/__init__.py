@@ -1,0 +1,1 @@
+"""emu: a packet-level network emulator for the Container Network Model."""

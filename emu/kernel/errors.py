@@ -1,0 +1,35 @@
+"""The errors that tell a user what is wrong with the input, in one line.
+
+Everything a user can cause raises an `EmuError`. A broken invariant inside emu is an assertion instead: a bug must
+never look like a mistake of the user, nor the other way round.
+"""
+
+from __future__ import annotations
+
+
+class EmuError(Exception):
+    """Something in the user's input is wrong; the message is one line that says what and how to fix it."""
+
+
+class InvalidValue(EmuError, ValueError):
+    """A value has the wrong form, unit or range."""
+
+
+class NotFound(EmuError, LookupError):
+    """The named thing does not exist."""
+
+
+class Conflict(EmuError):
+    """The thing exists already, is in use, or overlaps with another one."""
+
+
+class NotSupported(EmuError):
+    """The request is understood, but this behaviour is not built (yet), so it is refused rather than ignored."""
+
+
+class TaskNotFinished(EmuError):
+    """The result of a task was asked for before the task had ended."""
+
+
+class SimulationStuck(EmuError):
+    """A million steps were made without time passing: frames are going round in a loop."""
