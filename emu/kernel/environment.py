@@ -153,7 +153,7 @@ class Kernel(Environment):
         Raises `InvalidValue` for a time that is not in the future, `SimulationStuck` for endless same-instant work.
         """
         if isinstance(until, Event):
-            if until.callbacks is None:
+            if until.processed:
                 return until.value
             until.callbacks.append(StopSimulation.callback)
         elif until is not None:
@@ -229,7 +229,7 @@ class Kernel(Environment):
                 self.schedule(event, EventPriority(-1))
                 raise
         if not event._ok and not hasattr(event, "_defused"):
-            failure: BaseException = event._value  # type: ignore[assignment]
+            failure: BaseException = event._value
             raise failure
 
     def _drain(self) -> None:
