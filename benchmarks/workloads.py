@@ -1,0 +1,149 @@
+"""The workloads, written as any user of emu would write them.
+
+Every workload builds an emulation and returns what to run and how to check that all of it happened. Only the run loop
+is timed, as in the peer: building the topology is not part of it, writing the captures is.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import emu
+from benchmarks.settings import BenchmarkError, Measurement, Setting
+
+PAYLOAD = bytes(1000)
+INTERVAL_NS = 20_000
+FIRST_NS = 1_000_000
+START_NS = 1_000_000_000
+SOURCE_PORT = 49153
+SINK_PORT = 9
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A workload ready to run.
+
+    run: the part that is timed. received: how many datagrams have arrived. hops_per_datagram: links and forwarding
+    devices that each of them crosses.
+    """
+
+    run: Callable[[], object]
+    received: Callable[[], int]
+    hops_per_datagram: int
+
+
+class Source:
+    """Sends datagrams at a constant rate: one light callback each, no process."""
+
+    __slots__ = ("_call_later", "_destination", "_left", "_send")
+
+    def __init__(self, net: emu.Emulation, socket: Any, destination: tuple[str, int], count: int) -> None:
+        self._call_later = net.kernel.call_later
+        self._send = socket.sendto
+        self._destination = destination
+        self._left = count
+
+    def send(self, _: object) -> None:
+        """Send one datagram and come again."""
+        self._send(PAYLOAD, self._destination)
+        self._left -= 1
+        if self._left > 0:
+            self._call_later(INTERVAL_NS, self.send)
+
+
+class Sink:
+    """Counts datagrams."""
+
+    __slots__ = ("datagrams",)
+
+    def __init__(self) -> None:
+        self.datagrams = 0
+
+    def receive(self, *_: object) -> None:
+        """Take one datagram."""
+        self.datagrams += 1
+
+
+def bridge_udp(setting: Setting, folder: Path) -> Prepared:
+    """Build two containers on one user-defined bridge, every end of both veth pairs shaped to 1 Gbit/s and 10 us.
+
+    ARP and one datagram first, then from t=1 s a datagram of 1000 bytes every 20 us. Each crosses a veth, the bridge
+    and a veth: 3 frame-hops.
+    """
+    net = emu.Emulation(name="bridge-udp", cost="none")
+    host = net.host
+    network = host.networks.create("bench", subnet="10.0.0.0/24")
+    sender = host.containers.run("h0", network=network)
+    receiver = host.containers.run("h1", network=network)
+    for device in (*veth_ends(host, sender), *veth_ends(host, receiver)):
+        device.set(rate="1Gbit", delay="10us")
+    if setting.capture != "none":
+        interfaces = ["h1:eth0"] if setting.capture == "receiver" else None
+        net.capture(folder / "capture.pcapng", interfaces)
+    return Prepared(net.run, udp_flow(net, sender, receiver, setting), hops_per_datagram=3)
+
+
+def veth_ends(host: Any, container: Any) -> list[Any]:
+    """Return both ends of the container's veth pair."""
+    raise NotImplementedError
+
+
+def udp_flow(net: emu.Emulation, sender: Any, receiver: Any, setting: Setting) -> Callable[[], int]:
+    """Send the workload's datagrams from one container to the other; return the counter of arrivals."""
+    sink = Sink()
+    incoming = receiver.udp(SINK_PORT)
+    incoming.on_datagram = sink.receive
+    outgoing = sender.udp(SOURCE_PORT)
+    outgoing.checksum = setting.checksums
+    destination = (receiver.interface("eth0").addresses[0].split("/")[0], SINK_PORT)
+    net.kernel.call_at(FIRST_NS, Source(net, outgoing, destination, 1).send)
+    net.kernel.call_at(START_NS, Source(net, outgoing, destination, setting.count).send)
+    return lambda: sink.datagrams
+
+
+WORKLOADS: dict[str, Callable[[Setting, Path], Prepared]] = {"bridge-udp": bridge_udp}
+
+
+def measure_here(setting: Setting, folder: Path) -> Measurement:
+    """Run one workload once in this process, which should be a fresh one.
+
+    Raises `BenchmarkError` when datagrams are missing: a fast run that did not do the work is not a result.
+    """
+    prepared = WORKLOADS[setting.workload](setting, folder)
+    gc.collect()
+    gc.freeze()
+    wall_start, cpu_start = time.perf_counter(), time.process_time()
+    prepared.run()
+    wall_end, cpu_end = time.perf_counter(), time.process_time()
+    datagrams = prepared.received()
+    if datagrams != setting.count + 1:
+        raise BenchmarkError(f"{datagrams:,} datagrams arrived instead of {setting.count + 1:,}")
+    return Measurement(
+        run_s=wall_end - wall_start,
+        cpu_s=cpu_end - cpu_start,
+        datagrams=datagrams,
+        frame_hops=datagrams * prepared.hops_per_datagram,
+        peak_rss_mib=peak_rss_mib(),
+        capture_mib=sum(path.stat().st_size for path in folder.rglob("*.pcap*")) / 2**20,
+    )
+
+
+def peak_rss_mib() -> float:
+    """Return the most memory that this process ever used.
+
+    Linux counts what was used before `exec` into `getrusage`, which is the parent's; its own peak is in /proc.
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
