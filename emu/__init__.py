@@ -1,1 +1,83 @@
-"""emu: a packet-level network emulator for the Container Network Model."""
+"""emu: a packet-level network emulator for Docker's Container Network Model.
+
+import emu
+
+def topology(net: emu.Emulation) -> None:
+    web = net.host.containers.run("web")
+    net.host.containers.run("db")
+    web.ping("172.17.0.3")
+
+if __name__ == "__main__":
+    emu.main(topology)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from emu.kernel.errors import (
+    Conflict,
+    EmuError,
+    InvalidValue,
+    NotFound,
+    NotSupported,
+    SimulationStuck,
+    TaskNotFinished,
+)
+from emu.scenario.decorator import scenario
+from emu.version import __version__
+
+if TYPE_CHECKING:
+    from emu.cli.direct import main
+    from emu.container import Container
+    from emu.emulation import Emulation
+    from emu.host import Host
+    from emu.link import Link, Switch
+    from emu.network import Network
+    from emu.result import Result
+    from emu.task import Task
+
+# Loaded on first use, so that `emu --help` answers at once.
+_LATER = {
+    "Container": "emu.container",
+    "Emulation": "emu.emulation",
+    "Host": "emu.host",
+    "Link": "emu.link",
+    "Network": "emu.network",
+    "Result": "emu.result",
+    "Switch": "emu.link",
+    "Task": "emu.task",
+    "main": "emu.cli.direct",
+}
+
+__all__ = [
+    "Conflict",
+    "Container",
+    "Emulation",
+    "EmuError",
+    "Host",
+    "InvalidValue",
+    "Link",
+    "Network",
+    "NotFound",
+    "NotSupported",
+    "Result",
+    "SimulationStuck",
+    "Switch",
+    "Task",
+    "TaskNotFinished",
+    "__version__",
+    "main",
+    "scenario",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'emu' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,1 +1,10 @@
-"""."""
+"""The `emu` command: one file per verb, and no logic that Python users can't call."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the `emu` command with the arguments of the process."""
+    from emu.cli.app import app
+
+    app(prog_name="emu")

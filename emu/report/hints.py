@@ -1,0 +1,33 @@
+"""What to open after a run, and for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+SHOWN_MAX = 4
+
+
+def print_hints(folder: Path, captures: Sequence[Path], console: Console) -> None:
+    """Say where the results are and which file is for what."""
+    for line in hint_lines(folder, captures):
+        console.print(escape(line), soft_wrap=True)
+
+
+def hint_lines(folder: Path, captures: Sequence[Path]) -> list[str]:
+    """The lines of the end-of-run hint."""
+    together = [file for file in captures if file.parent == folder]
+    single = [file for file in captures if file.parent != folder]
+    lines = [f"results: {folder}/" if captures else f"results: {folder}/ (no capture was written)"]
+    for file in together[:SHOWN_MAX]:
+        lines.append(f"  wireshark {file}")
+    if together:
+        lines.append("    the way of each packet through all interfaces: frame.packet_id == 1")
+    if single:
+        name = f"{single[0].parent}/<interface>{single[0].suffix}"
+        lines.append(f"  wireshark {name}  ({len(single)} files)")
+        lines.append("    one interface at a time: use these for Wireshark's TCP analysis and statistics")
+    return lines

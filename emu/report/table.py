@@ -1,0 +1,95 @@
+"""The result of a run as tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from emu.kernel.units import format_time_ns
+from emu.result import ExpectationResult, InterfaceResult, Result, TaskResult
+
+PLAIN_WIDTH = 140
+"""Columns for output that is not a terminal: enough that nothing is folded."""
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console for people: as wide as the terminal, or wide enough for a file."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH)
+
+
+def print_result(result: Result, console: Console) -> None:
+    """Print what came out of a run: counters, drops, tasks, expectations."""
+    console.print(
+        f"[bold]{escape(result.name)}[/bold]  seed {result.seed}, engine {result.engine}, "
+        f"{format_time_ns(result.now_ns)} of virtual time, {result.frames:,} frames at {len(result.interfaces)} interfaces",
+        soft_wrap=True,
+    )
+    console.print(interface_table(result.interfaces))
+    drops = drop_table(result)
+    if drops is not None:
+        console.print(drops)
+    if result.tasks:
+        console.print(task_table(result.tasks))
+    for expectation in result.expectations:
+        console.print(expectation_line(expectation), soft_wrap=True)
+
+
+def interface_table(interfaces: Iterable[InterfaceResult]) -> Table:
+    """Frames and bytes per interface."""
+    table = _table("interface", ("frames in", "bytes in", "frames out", "bytes out", "dropped"))
+    for entry in interfaces:
+        dropped = sum(entry.drops.values())
+        numbers = (entry.rx_packets, entry.rx_bytes, entry.tx_packets, entry.tx_bytes)
+        table.add_row(
+            escape(entry.name), *(f"{number:,}" for number in numbers), f"[red]{dropped:,}[/red]" if dropped else "0"
+        )
+    return table
+
+
+def drop_table(result: Result) -> Table | None:
+    """Why frames were dropped, per interface; None when none were."""
+    table = _table("dropped at", ("frames",))
+    table.add_column("because", overflow="fold")
+    counted: dict[str, int] = {}
+    for entry in result.interfaces:
+        for reason, count in entry.drops.items():
+            table.add_row(escape(entry.name), f"{count:,}", escape(reason))
+            counted[reason] = counted.get(reason, 0) + count
+    for reason, count in result.drops.items():
+        if count > counted.get(reason, 0):  # drops that no interface accounts for: in a queue, in a namespace
+            table.add_row("elsewhere", f"{count - counted.get(reason, 0):,}", escape(reason))
+    return table if table.row_count else None
+
+
+def task_table(tasks: Iterable[TaskResult]) -> Table:
+    """The outcome of every task."""
+    table = _table("task", ())
+    table.add_column("state")
+    table.add_column("outcome", overflow="fold")
+    colours = {"finished": "green", "unfinished": "yellow", "failed": "red"}
+    for task in tasks:
+        outcome = f"waits for {task.waiting_for}" if task.waiting_for else ""
+        outcome = "; ".join(part for part in (task.outcome, outcome) if part)
+        colour = colours.get(task.state, "default")
+        table.add_row(escape(task.name), f"[{colour}]{task.state}[/{colour}]", escape(outcome))
+    return table
+
+
+def expectation_line(expectation: ExpectationResult) -> str:
+    """One line: was it so?"""
+    mark = "[green]as expected[/green]" if expectation.met else "[bold red]NOT as expected[/bold red]"
+    problem = f" ({escape(expectation.problem)})" if expectation.problem else ""
+    return f"{mark}: {escape(expectation.text)}{problem}"
+
+
+def _table(first: str, numbers: Iterable[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column(first, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
