@@ -9,6 +9,7 @@ from emu.capture.interface import InterfaceInfo, InterfaceStatistics
 from emu.capture.output import CaptureError
 from emu.capture.pcap import PcapWriter
 from emu.capture.pcapng import PcapngInterface, PcapngWriter
+from emu.capture.wireshark import install_wireshark_profile
 
 __all__ = [
     "DROPS_INTERFACE",
@@ -22,4 +23,5 @@ __all__ = [
     "PcapWriter",
     "PcapngInterface",
     "PcapngWriter",
+    "install_wireshark_profile",
 ]
