@@ -22,6 +22,7 @@ from simpy.core import EmptySchedule, Environment, Infinity, StopSimulation
 from simpy.events import URGENT, Event, EventPriority, Process, Timeout
 
 from emu.kernel.errors import InvalidValue, SimulationStuck
+from emu.kernel.jiffies import TimerWheel
 from emu.kernel.journal import Journal
 from emu.kernel.random_streams import RandomStreams
 from emu.kernel.timer import Timer
@@ -56,6 +57,8 @@ class Kernel(Environment):
         """How many heap entries do not keep the run alive (background work, dead timers)."""
         self.next_packet_id: Callable[[], int] = count(1).__next__
         self.journal = Journal(self)
+        self.wheel = TimerWheel(self)
+        """Timers with the accuracy of Linux's own: `wheel.timer(fn, arg)`."""
         self._streams = RandomStreams(seed)
         self._soon: deque[tuple[Call, Any]] = deque()
         self._background_processes: set[Process] = set()

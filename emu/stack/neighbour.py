@@ -17,6 +17,7 @@ from emu.wire.drop import DropReason
 if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
     from emu.kernel import Kernel, Timer
+    from emu.kernel.jiffies import WheelTimer
     from emu.stack.interface import Interface
     from emu.stack.sysctl import Sysctls
 
@@ -35,8 +36,6 @@ NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 REDRAW_NS = 300 * NS_PER_S
 """Linux draws a device's reachable time anew every five minutes."""
-RETRANSMIT_PER_MILLE = 1020
-"""Real timers of 1 s fire after 1.00 to 1.03 s (the timer wheel rounds up): 1.02 s stands for all (FACT 18)."""
 
 
 class NeighbourSettings:
@@ -47,7 +46,7 @@ class NeighbourSettings:
     def __init__(self, sysctl: Sysctls, device_name: str) -> None:
         self.base_reachable_ns = sysctl.neighbour(device_name, "base_reachable_time_ms") * NS_PER_MS
         self.delay_ns = sysctl.neighbour(device_name, "delay_first_probe_time") * NS_PER_S
-        self.retrans_ns = sysctl.neighbour(device_name, "retrans_time_ms") * RETRANSMIT_PER_MILLE * NS_PER_MS // 1000
+        self.retrans_ns = sysctl.neighbour(device_name, "retrans_time_ms") * NS_PER_MS
         self.ucast_solicit = sysctl.neighbour(device_name, "ucast_solicit")
         self.mcast_solicit = sysctl.neighbour(device_name, "mcast_solicit")
         self.queue_bytes = sysctl.neighbour(device_name, "unres_qlen_bytes")
@@ -106,7 +105,8 @@ class Neighbour:
         self._owner = owner
         self._queue: deque[tuple[bytes, int, bool]] = deque()
         self._queue_bytes = 0
-        self._timer: Timer = owner.kernel.timer(self._expire)
+        # Linux's timer wheel: 1 s becomes 1.02 s, 5 s up to 5.25 s, and who began last asks first (FACTS 15, 18).
+        self._timer: WheelTimer = owner.kernel.wheel.timer(self._expire)
         # Growing stale sends nothing, so waiting for it alone does not keep a run alive.
         self._ageing: Timer = owner.kernel.timer(self._expire, background=True)
         self.address = address

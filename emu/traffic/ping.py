@@ -1,0 +1,489 @@
+"""The `ping` program: iputils' options, timing, payload and text; BusyBox's where a recording asks for it."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simpy.events import Event
+
+from emu.kernel.errors import InvalidValue
+from emu.kernel.jiffies import wheel_expiry_ns
+from emu.kernel.units import format_time_ns, parse_time_ns
+from emu.traffic.ping_text import FLAVOURS, PingStatistics, PingText
+from emu.wire.address import ipv4_to_bytes, ipv4_to_text
+
+if TYPE_CHECKING:
+    from emu.stack import Namespace
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+EPOCH_S = 946_684_800
+"""Virtual time 0 on the programs' clock: 2000-01-01T00:00:00Z, as in captures."""
+
+LINGER_NS = 10 * SECOND
+"""How long iputils waits for a first answer after the last request (`-W`)."""
+SIZE_MAX = 65_507
+TIMEVAL_BYTES = 16
+DONT_FRAGMENT = ("want", "do", "dont")
+_SHORT_SLEEP_MS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PingOptions:
+    """What `ping` was asked to do; the option letters are iputils'.
+
+    count: how many requests (`-c`, 1 or more); None goes on until `deadline_ns` or the end of the run.
+    interval_ns: from one request to the next (`-i`), a multiple of 1 ms.
+    size: bytes of data after the 8 bytes of the ICMP header (`-s`, 0..65507).
+    ttl: IP time to live (`-t`, 1..255); None takes the namespace's default.
+    dont_fragment: `-M`: "want" sets DF on what fits the path MTU, "do" never fragments, "dont" never sets DF.
+    deadline_ns: `-w`: stop after so long, or at the first error, whatever was received.
+    timeout_ns: `-W`: how long to wait for the first answer after the last request.
+    pattern: `-p`: up to 16 bytes that fill the data.
+    tos: IP type of service (`-Q`, 0..255).
+    flavour: "iputils" or "busybox".
+    """
+
+    count: int | None = 4
+    interval_ns: int = SECOND
+    size: int = 56
+    ttl: int | None = None
+    dont_fragment: str = "want"
+    deadline_ns: int | None = None
+    timeout_ns: int = LINGER_NS
+    pattern: bytes = b""
+    tos: int = 0
+    flavour: str = "iputils"
+
+    def __post_init__(self) -> None:
+        _check(self.count is None or _is_count(self.count, 1, 2**31), "count", self.count, "1 or more")
+        _check(_is_count(self.size, 0, SIZE_MAX), "size", self.size, f"0 to {SIZE_MAX} bytes")
+        _check(self.ttl is None or _is_count(self.ttl, 1, 255), "ttl", self.ttl, "1 to 255")
+        _check(_is_count(self.tos, 0, 255), "tos", self.tos, "0 to 255")
+        _check(
+            self.interval_ns >= MILLISECOND and self.interval_ns % MILLISECOND == 0,
+            "interval",
+            format_time_ns(self.interval_ns),
+            "a multiple of 1 ms, as ping counts in milliseconds",
+        )
+        _check(self.dont_fragment in DONT_FRAGMENT, "dont_fragment", self.dont_fragment, '"want", "do" or "dont"')
+        _check(len(self.pattern) <= 16, "pattern", self.pattern, "at most 16 bytes")
+        _check(self.flavour in FLAVOURS, "flavour", self.flavour, '"iputils" or "busybox"')
+        _check(self.timeout_ns > 0, "timeout", self.timeout_ns, "longer than 0")
+        _check(self.deadline_ns is None or self.deadline_ns > 0, "deadline", self.deadline_ns, "longer than 0")
+
+
+def ping_options(
+    *,
+    count: int | None = 4,
+    interval: str | int = SECOND,
+    size: int = 56,
+    ttl: int | None = None,
+    dont_fragment: str | bool = "want",
+    deadline: str | int | None = None,
+    timeout: str | int = LINGER_NS,
+    pattern: str | bytes = b"",
+    tos: int = 0,
+    flavour: str = "iputils",
+) -> PingOptions:
+    """Return checked options from what people write: times as "200ms" or ns, the pattern as hex digits.
+
+    `dont_fragment` may also be True ("do") or False ("dont"). Raises InvalidValue naming what is wrong.
+    """
+    if isinstance(dont_fragment, bool):
+        dont_fragment = "do" if dont_fragment else "dont"
+    if isinstance(pattern, str):
+        try:
+            pattern = bytes.fromhex(pattern)
+        except ValueError:
+            raise InvalidValue(f"ping: pattern must be specified as hex digits: {pattern!r}") from None
+    return PingOptions(
+        count=count,
+        interval_ns=parse_time_ns(interval),
+        size=size,
+        ttl=ttl,
+        dont_fragment=dont_fragment,
+        deadline_ns=None if deadline is None else parse_time_ns(deadline),
+        timeout_ns=parse_time_ns(timeout),
+        pattern=pattern,
+        tos=tos,
+        flavour=flavour,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PingResult:
+    """What a ping found out.
+
+    target: the address that was pinged.
+    rtts_ns: one exact round trip time in ns per answer, duplicates included, in order of arrival.
+    errors: ICMP errors and requests that could not be sent.
+    loss: share of requests without an answer, 0.0 to 1.0.
+    text: what the program printed.
+    """
+
+    target: str
+    transmitted: int
+    received: int
+    duplicates: int
+    errors: int
+    rtts_ns: tuple[int, ...]
+    text: str
+
+    @property
+    def loss(self) -> float:
+        """Return the share of requests without an answer, 0.0 to 1.0."""
+        return (self.transmitted - self.received) / self.transmitted if self.transmitted else 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether at least one answer came, ping's exit status 0."""
+        return self.received > 0
+
+    @property
+    def outcome(self) -> str:
+        """One line for result tables."""
+        return f"{self.received}/{self.transmitted} received" + (f", {self.errors} errors" if self.errors else "")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Ping:
+    """One run of ping in a namespace. `yield from Ping(...).run()` in a process gives its PingResult.
+
+    namespace: where it runs.
+    address: IPv4 address of the target, as text.
+    options: see PingOptions.
+    name: what the user typed, shown in the text; the address when not given.
+
+    Limits: no `-f`, `-A`, `-l`, `-R`; the program itself takes no time between being woken and sending.
+    Source: iputils 20221126 ping_common.c (pinger, main_loop, schedule_exit, gather_statistics).
+    """
+
+    __slots__ = (
+        "_acknowledged",
+        "_address",
+        "_alarm",
+        "_counts",
+        "_done",
+        "_inbox",
+        "_kernel",
+        "_last_send_ns",
+        "_lines",
+        "_name",
+        "_namespace",
+        "_options",
+        "_payload",
+        "_rtts_ns",
+        "_seen",
+        "_sent_ns",
+        "_sleep",
+        "_socket",
+        "_started_ns",
+        "_text",
+        "_wake_is_due",
+        "address",
+    )
+
+    def __init__(
+        self, namespace: Namespace, address: str, options: PingOptions | None = None, *, name: str | None = None
+    ) -> None:
+        self.address = address
+        self._address = ipv4_to_bytes(address)
+        self._namespace = namespace
+        self._kernel = namespace.kernel
+        self._options = options if options is not None else PingOptions()
+        self._name = name or address
+        self._text: type[PingText] = FLAVOURS[self._options.flavour]
+        self._payload = _payload(self._options)
+        self._counts = PingStatistics()
+        self._rtts_ns: list[int] = []
+        self._lines: list[str] = []
+        self._inbox: deque[tuple[Any, ...]] = deque()
+        self._sent_ns: dict[int, int] = {}
+        self._seen: set[int] = set()
+        self._acknowledged = 0
+        self._started_ns = 0
+        self._last_send_ns = 0
+        self._wake_is_due = False
+        self._socket: Any = None
+        self._done: Event | None = None
+        self._sleep = self._kernel.timer(self._slept)
+        self._alarm = self._kernel.timer(self._finish)
+
+    def run(self) -> Generator[Event, Any, PingResult]:
+        """Run to the end (a process); the socket is closed also when the process is stopped."""
+        self._done = Event(self._kernel)
+        self._done.description = f"answers from {self.address}"  # type: ignore[attr-defined]
+        self._socket = socket = self._namespace.ping_socket(ident=None)
+        socket.on_reply = self._on_reply
+        socket.on_error = self._on_error
+        try:
+            if self._options.deadline_ns is not None:
+                self._alarm.start(self._options.deadline_ns)
+            self._lines.append(self._text.header(self._name, self.address, self._options.size))
+            self._started_ns = self._kernel.now
+            self._send()
+            self._main_loop()
+            yield self._done
+        finally:
+            self._sleep.stop()
+            self._alarm.stop()
+            socket.close()
+        return self.result
+
+    @property
+    def result(self) -> PingResult:
+        """The result so far."""
+        counts = self._counts
+        elapsed_ns = self._last_send_ns - self._started_ns
+        text = [*self._lines, "", *self._text.summary(self._name, counts, elapsed_ns)]
+        return PingResult(
+            target=self.address,
+            transmitted=counts.transmitted,
+            received=counts.received,
+            duplicates=counts.duplicates,
+            errors=counts.errors,
+            rtts_ns=tuple(self._rtts_ns),
+            text="\n".join(text) + "\n",
+        )
+
+    # -- the main loop: one call per time that the real program wakes up ----------------
+
+    def _main_loop(self) -> None:
+        """Leave, or send what is due, and go to sleep."""
+        if self._is_finished():
+            self._finish(None)
+            return
+        options = self._options
+        if self._all_sent():
+            if not self._alarm.pending:
+                self._alarm.start(self._linger_ns())
+            remaining_ms = 1000
+        else:
+            elapsed_ms = (self._kernel.now - self._last_send_ns) // MILLISECOND
+            interval_ms = options.interval_ns // MILLISECOND
+            if elapsed_ms >= interval_ms:
+                self._send()
+                self._main_loop()
+                return
+            remaining_ms = interval_ms - elapsed_ms
+        self._go_to_sleep(remaining_ms)
+
+    def _go_to_sleep(self, remaining_ms: int) -> None:
+        """Sleep as iputils does: an exact poll for a rest of the interval, else recvmsg() with the socket's timeout."""
+        kernel = self._kernel
+        interval_ms = self._options.interval_ns // MILLISECOND
+        if self._options.flavour == "busybox":  # an alarm clock, exact
+            if not self._all_sent():
+                self._sleep.start_at(self._last_send_ns + self._options.interval_ns)
+        elif remaining_ms < max(interval_ms, _SHORT_SLEEP_MS):
+            if remaining_ms <= _SHORT_SLEEP_MS and self._in_flight() <= 0:
+                # it spins: the clock decides
+                self._sleep.start_at(self._last_send_ns + self._options.interval_ns)
+            else:
+                self._sleep.start(max(remaining_ms, 1) * MILLISECOND)
+        else:
+            self._sleep.start_at(wheel_expiry_ns(kernel.now, min(self._options.interval_ns, SECOND)))
+
+    def _slept(self, _: None) -> None:
+        self._wake_soon()
+
+    def _wake_soon(self) -> None:
+        """Let the program run after everything that happens at this instant, as a woken process does."""
+        if not self._wake_is_due:
+            self._wake_is_due = True
+            self._kernel.soon(self._wake, None)
+
+    def _wake(self, _: None) -> None:
+        self._wake_is_due = False
+        assert self._done is not None
+        if self._done.triggered:
+            return
+        inbox = self._inbox
+        while inbox:
+            handler, *arguments = inbox.popleft()
+            handler(*arguments)
+        self._main_loop()
+
+    def _is_finished(self) -> bool:
+        counts, options = self._counts, self._options
+        if options.deadline_ns is not None and counts.errors:
+            return True
+        if options.flavour == "busybox":
+            return options.count is not None and counts.received >= options.count
+        return options.count is not None and counts.received + counts.errors >= options.count
+
+    def _all_sent(self) -> bool:
+        options = self._options
+        return options.count is not None and options.deadline_ns is None and (
+            self._counts.transmitted >= options.count
+        )  # fmt: skip
+
+    def _linger_ns(self) -> int:
+        """Return how long to wait after the last request: twice the slowest answer so far, or the timeout."""
+        if not self._counts.received:
+            return self._options.timeout_ns
+        twice_ns = 2 * max(self._counts.triptimes_us, default=0) * 1000
+        if self._options.flavour == "busybox":
+            return max(SECOND, twice_ns // 1_048_576_000 * SECOND)
+        return max(twice_ns, self._options.interval_ns)
+
+    def _in_flight(self) -> int:
+        return self._counts.transmitted - self._acknowledged
+
+    def _finish(self, _: None) -> None:
+        self._sleep.stop()
+        self._alarm.stop()
+        assert self._done is not None
+        if not self._done.triggered:
+            self._done.succeed()
+
+    # -- sending ----------------------------------------
+
+    def _send(self) -> None:
+        """Send the next request, or print why it could not be sent; either way it counts as transmitted."""
+        counts, options = self._counts, self._options
+        now_ns = self._kernel.now
+        sequence = counts.transmitted + self._text.first_sequence
+        self._sent_ns[sequence] = now_ns
+        self._last_send_ns = now_ns
+        counts.transmitted += 1
+        try:
+            self._socket.send_echo(
+                self._address,
+                sequence & 0xFFFF,
+                _stamp(self._payload, now_ns, options),
+                ttl=options.ttl,
+                dont_fragment=options.dont_fragment,
+                tos=options.tos,
+            )
+        except OSError as error:
+            self._send_failed(error)
+
+    def _send_failed(self, error: OSError) -> None:
+        counts = self._counts
+        if error.errno == errno.EMSGSIZE:
+            counts.errors += 1
+            mtu = getattr(error, "mtu", None)
+            self._lines.append(self._text.too_long(mtu if mtu is not None else 0))
+        elif error.errno == errno.ENETUNREACH and counts.transmitted == 1:
+            # the real program connects a socket first and gives up before it prints anything
+            counts.transmitted = 0
+            self._lines[:] = [self._text.no_route("Network is unreachable")]
+            self._finish(None)
+        else:
+            self._lines.append(self._text.send_failed(_error_text(error)))
+
+    # -- receiving ----------------------------------------
+
+    def _on_reply(self, source: bytes, sequence: int, payload: bytes, ttl: int) -> None:
+        """Take an echo reply from the socket; the program sees it when it wakes."""
+        self._inbox.append((self._reply, source, sequence, payload, ttl, self._kernel.now))
+        self._wake_soon()
+
+    def _on_error(self, source: bytes, sequence: int, icmp_type: int, code: int, info: int) -> None:
+        """Take an ICMP error that quotes one of our requests."""
+        self._inbox.append((self._error, source, sequence, icmp_type, code, info))
+        self._wake_soon()
+
+    def _reply(self, source: bytes, sequence: int, payload: bytes, ttl: int, arrival_ns: int) -> None:
+        counts = self._counts
+        full_sequence = self._full_sequence(sequence)
+        sent_ns = self._sent_ns.get(full_sequence)
+        if sent_ns is None:
+            return  # a sequence number that was never sent
+        self._acknowledge(full_sequence)
+        duplicate = full_sequence in self._seen
+        self._seen.add(full_sequence)
+        if duplicate:
+            counts.duplicates += 1
+        else:
+            counts.received += 1
+        self._rtts_ns.append(arrival_ns - sent_ns)
+        triptime_us = None
+        if self._options.size >= _timed_bytes(self._options):
+            triptime_us = arrival_ns // 1000 - sent_ns // 1000
+            counts.triptimes_us.append(triptime_us)
+        line = self._text.reply(
+            len(payload) + 8, ipv4_to_text(source), full_sequence, ttl, triptime_us, duplicate
+        )  # fmt: skip
+        self._lines.append(line)
+
+    def _error(self, source: bytes, sequence: int, icmp_type: int, code: int, info: int) -> None:
+        if self._options.flavour == "busybox":
+            return  # it reads only echo replies
+        full_sequence = self._full_sequence(sequence)
+        self._acknowledge(full_sequence)
+        self._counts.errors += 1
+        line = self._text.error(ipv4_to_text(source), full_sequence, icmp_type, code, info)
+        if line is not None:
+            self._lines.append(line)
+
+    def _full_sequence(self, sequence: int) -> int:
+        """Return the count behind a 16-bit sequence number: the newest request that carried it."""
+        newest = self._counts.transmitted - 1 + self._text.first_sequence
+        return newest - ((newest - sequence) & 0xFFFF)
+
+    def _acknowledge(self, sequence: int) -> None:
+        """Note that the network has dealt with a request; `pipe` is the most that were under way at once."""
+        counts = self._counts
+        count = sequence + 1 - self._text.first_sequence
+        counts.pipe = max(counts.pipe, counts.transmitted - count + 1)
+        self._acknowledged = max(self._acknowledged, count)
+
+
+def _payload(options: PingOptions) -> bytes:
+    """Return the data bytes without the time stamp."""
+    size = options.size
+    if options.flavour == "busybox":
+        return bytes(size)
+    if options.pattern:
+        return (options.pattern * (size // len(options.pattern) + 1))[:size]
+    return (bytes(8) + bytes(index & 0xFF for index in range(8, size)))[:size]
+
+
+def _timed_bytes(options: PingOptions) -> int:
+    """Return how much room the time stamp takes; with less data there are no times."""
+    return 4 if options.flavour == "busybox" else TIMEVAL_BYTES
+
+
+def _stamp(payload: bytes, now_ns: int, options: PingOptions) -> bytes:
+    """Return the data with the virtual time written over its first bytes, as the programs do."""
+    if len(payload) < _timed_bytes(options):
+        return payload
+    if options.flavour == "busybox":
+        return struct.pack("<I", now_ns // 1000 & 0xFFFFFFFF) + payload[4:]
+    seconds, rest_ns = divmod(now_ns, SECOND)
+    return struct.pack("<QQ", EPOCH_S + seconds, rest_ns // 1000) + payload[TIMEVAL_BYTES:]
+
+
+def _error_text(error: OSError) -> str:
+    texts = {
+        errno.ENETUNREACH: "Network is unreachable",
+        errno.EHOSTUNREACH: "No route to host",
+        errno.ENOBUFS: "No buffer space available",
+        errno.EACCES: "Permission denied",
+        errno.EPERM: "Operation not permitted",
+        errno.EINVAL: "Invalid argument",
+    }
+    return texts.get(error.errno or 0) or error.strerror or str(error)
+
+
+def _is_count(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _check(good: bool, name: str, value: Any, expected: str) -> None:
+    if not good:
+        raise InvalidValue(f"ping: {name} must be {expected}, not {value!r}")
+
+
+__all__ = ["Ping", "PingOptions", "PingResult", "ping_options"]
