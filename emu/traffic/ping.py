@@ -354,6 +354,7 @@ class Ping:
         now_ns = self._kernel.now
         sequence = counts.transmitted + self._text.first_sequence
         self._sent_ns[sequence] = now_ns
+        self._sent_ns.pop(sequence - 65536, None)  # that number is used again
         self._last_send_ns = now_ns
         counts.transmitted += 1
         try:
