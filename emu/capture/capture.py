@@ -148,12 +148,14 @@ class Capture:
         return self._patterns is None or any(fnmatchcase(name, pattern) for pattern in self._patterns)
 
     def tap_for(self, info: InterfaceInfo) -> Tap | None:
-        """Return the tap for an interface, at any time during a run, or None if it is not selected.
+        """Return the tap for an interface, at any time during a run, or None if it is not selected
+        (or the capture is closed).
 
         The same interface asked for again gets the same tap; one that returns under its name with other facts (a new
         MAC address) continues in the same files as a new interface.
         """
-        assert not self.closed, f"{self.path}: {info.name} added to a closed capture"
+        if self.closed:
+            return None
         self._seen_names[info.name] = None
         for pattern in [p for p in self._unmatched if fnmatchcase(info.name, p)]:
             del self._unmatched[pattern]

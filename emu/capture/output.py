@@ -23,12 +23,12 @@ class OutputFile:
     valid, because a half-written block is cut off again.
     """
 
-    __slots__ = ("_file", "_keep_open", "failed", "path", "size_bytes")
+    __slots__ = ("_file", "_keep_open", "finished", "path", "size_bytes")
 
     def __init__(self, path: Path, start: bytes, *, keep_open: bool = True) -> None:
         self.path = path
         self.size_bytes = 0
-        self.failed = False
+        self.finished = False
         self._keep_open = keep_open
         self._file: FileIO | None = None
         make_folder(path.parent)
@@ -42,7 +42,7 @@ class OutputFile:
 
     def write(self, blocks: list[bytes]) -> None:
         """Append the blocks, which must be whole, and empty the list."""
-        if self.failed:
+        if self.finished:
             blocks.clear()
         if not blocks:
             return
@@ -56,7 +56,7 @@ class OutputFile:
             while written < len(data):
                 written += self._file.write(memoryview(data)[written:])
         except OSError as error:
-            self.failed = True
+            self.finished = True
             blocks.clear()
             self._cut_off()
             raise _cannot_write(self.path, error) from error
@@ -69,6 +69,11 @@ class OutputFile:
         if not self._keep_open:
             self.close()
 
+    def finish(self) -> None:
+        """Close the file for good: what is written later is thrown away, so a tap that outlives it does no harm."""
+        self.finished = True
+        self.close()
+
     def close(self) -> None:
         """Close the file; a later write opens it again."""
         if self._file is not None:
@@ -80,7 +85,7 @@ class OutputFile:
         if self._file is not None and self._file.seekable():
             self._file.truncate(self.size_bytes)
             self._file.seek(self.size_bytes)
-        if self.failed or not self._keep_open:
+        if self.finished or not self._keep_open:
             self.close()
 
 

@@ -96,4 +96,4 @@ class PcapWriter:
         try:
             self.flush()
         finally:
-            self._output.close()
+            self._output.finish()

@@ -281,4 +281,4 @@ class PcapngWriter:
         try:
             self.flush()
         finally:
-            self._output.close()
+            self._output.finish()
