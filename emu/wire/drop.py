@@ -33,6 +33,7 @@ class DropReason(Enum):
     IP_CHECKSUM = "the IPv4 header checksum is wrong"
     UDP_CHECKSUM = "the UDP checksum is wrong"
     ICMP_CHECKSUM = "the ICMP checksum is wrong"
+    MARTIAN_SOURCE = "the source or destination address cannot be true here"
     NOT_LOCAL = "not for a local address and forwarding is off"
     UNKNOWN_PROTOCOL = "no handler for this IP protocol"
     NO_SOCKET = "no socket is bound to the port"
