@@ -6,9 +6,9 @@ strings. Values are taken from recordings of the engines 20.10.24, 28.5.2 and 29
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Mapping
 
 from emu.kernel.errors import NotFound
 
@@ -58,6 +58,8 @@ class Profile:
     static_address_needs_subnet: bool
     #: A static address outside the subnet is refused before the container exists (else when it starts).
     static_address_checked_early: bool
+    #: A --ip that isn't an address is refused before, and apart from, any other problem. FACTS29 32.
+    address_notation_alone: bool
     #: How bridges are kept apart: "isolation" (filter chains), "raw+isolation", or "raw". FACTS29 table.
     isolation: str
     #: docker network inspect has EnableIPv4 / Status; Containers comes after Labels. FACTS29 table.
@@ -76,13 +78,13 @@ class Profile:
     short_id_in_aliases: bool
     texts: Mapping[str, str] = field(repr=False)
 
-    def text(self, name: str, **values: object) -> str:
+    def text(self, message: str, /, **values: object) -> str:
         """Return the engine's wording of a message.
 
-        :param name: name of the message in the table of texts.
+        :param message: its name in the table of texts.
         :param values: what fills the placeholders.
         """
-        return self.texts[name].format(**values)
+        return self.texts[message].format(**values)
 
 
 _TEXTS_20 = {
@@ -95,7 +97,6 @@ _TEXTS_20 = {
     "address_out_of_range": "Requested address is out of range",
     "unknown_pool": "Address space does not contain specified address pool",
     "network_full": "no available IPv4 addresses on this network's address pools: {name} ({id})",
-    "gateway_failed_unset": "failed to allocate gateway (): {error}",
     "empty_name": "network with name  already exists",
     "subnet_notation": "Invalid subnet {subnet} : invalid CIDR address: {subnet}",
     "subnet_prefix": "Invalid subnet {subnet} : invalid CIDR address: {subnet}",
@@ -121,7 +122,6 @@ _TEXTS_28 = _TEXTS_20 | {
     "no_available_addresses": "no available addresses on this pool",
     "address_out_of_range": "requested address is out of range",
     "unknown_pool": "address space does not contain specified address pool",
-    "gateway_failed_unset": "failed to allocate gateway (<nil>): {error}",
     "empty_name": "invalid name: name is empty",
     "subnet_notation": "invalid network config:\ninvalid subnet {subnet}: invalid CIDR block notation",
     "subnet_prefix": "invalid network config:\ninvalid subnet {subnet}: invalid CIDR block notation",
@@ -135,7 +135,6 @@ _TEXTS_28 = _TEXTS_20 | {
 }
 
 _TEXTS_29 = _TEXTS_28 | {
-    "gateway_failed_unset": "failed to allocate gateway (invalid IP): {error}",
     "subnet_notation": "netip.ParsePrefix(\"{subnet}\"): no '/'",
     "subnet_prefix": 'netip.ParsePrefix("{subnet}"): prefix length out of range',
     "address_outside": "no configured subnet contains IP address {address}",
@@ -179,6 +178,7 @@ _ENGINE_20 = Profile(
     static_address_on_default_bridge="ignored",
     static_address_needs_subnet=True,
     static_address_checked_early=False,
+    address_notation_alone=True,
     isolation="isolation",
     inspect_enable_ipv4=False,
     inspect_status=False,
@@ -209,6 +209,7 @@ _ENGINE_28 = replace(
     host_bits_refused=True,
     static_address_on_default_bridge="refused",
     static_address_checked_early=True,
+    address_notation_alone=False,
     isolation="raw+isolation",
     inspect_enable_ipv4=True,
     inspect_default_gateway=True,
@@ -222,6 +223,7 @@ _ENGINE_29 = replace(
     engine="29",
     unspecified_subnet=True,
     static_address_needs_subnet=False,
+    address_notation_alone=True,
     isolation="raw",
     inspect_status=True,
     inspect_containers_last=True,

@@ -13,6 +13,7 @@ from emu.cnm.ipam.driver import (
     GLOBAL_ADDRESS_SPACE,
     LOCAL_ADDRESS_SPACE,
     SERIAL,
+    AddressesExhausted,
     IpamCapabilities,
     Pool,
     PoolRequest,
@@ -199,7 +200,7 @@ class DefaultIpam:
             return ipaddress.IPv4Interface((int(preferred), subnet.prefixlen))
         taken = data.addresses.take_next(sub_pool, serial=options.get(SERIAL) == "true")
         if taken is None:
-            raise Conflict(self._profile.text("no_available_addresses"))
+            raise AddressesExhausted(self._profile.text("no_available_addresses"))
         return ipaddress.IPv4Interface((taken, subnet.prefixlen))
 
     def release_address(self, pool_id: str, address: ipaddress.IPv4Address) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from emu.kernel.errors import Conflict
+
 #: Entry point group of installed IPAM drivers.
 ENTRY_POINT_GROUP = "emu.ipam_drivers"
 
@@ -24,6 +26,10 @@ SERIAL = "com.docker.network.ipam.serial"
 
 LOCAL_ADDRESS_SPACE = "LocalDefault"
 GLOBAL_ADDRESS_SPACE = "GlobalDefault"
+
+
+class AddressesExhausted(Conflict):
+    """The pool has no free address; the network's next pool is tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,10 +121,11 @@ def next_fit(
     for offset in range(total):
         number = (cursor + offset) % total
         index = number
-        for base, count in zip(bases, counts, strict=True):
-            if index < count:
-                break
-            index -= count
+        which = 0
+        while index >= counts[which]:
+            index -= counts[which]
+            which += 1
+        base = bases[which]
         step = 1 << (32 - base.size)
         first = int(base.base.network_address) + index * step
         if _busy_until(taken, reserved, first, first + step - 1) is None:

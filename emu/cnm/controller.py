@@ -1,0 +1,441 @@
+"""The controller of one host: it makes networks, sandboxes and endpoints, and undoes what fails half-way."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from emu.cnm import allocation, names
+from emu.cnm.drivers.bridge import BridgeDriver
+from emu.cnm.drivers.driver import ENTRY_POINT_GROUP as DRIVER_GROUP
+from emu.cnm.drivers.driver import Driver
+from emu.cnm.drivers.host import HostDriver
+from emu.cnm.drivers.null import NullDriver
+from emu.cnm.endpoint import Endpoint, EndpointSettings
+from emu.cnm.ids import IdSource, parse_mac
+from emu.cnm.ipam.config import IpamSettings, from_flags, from_mapping
+from emu.cnm.ipam.default import DefaultIpam
+from emu.cnm.ipam.driver import ENTRY_POINT_GROUP as IPAM_GROUP
+from emu.cnm.ipam.driver import IpamDriver
+from emu.cnm.ipam.null import NullIpam
+from emu.cnm.network import PREDEFINED, Network
+from emu.cnm.profile import Profile
+from emu.cnm.registry import Registry
+from emu.cnm.sandbox import Sandbox, refuse_deleted
+from emu.cnm.settings import check_settings, ignores_address
+from emu.kernel.errors import Conflict, InvalidValue, NotFound, NotSupported
+from emu.stack.namespace import Namespace
+
+if TYPE_CHECKING:
+    from emu.device.netdevice import NetDevice
+    from emu.kernel import Kernel
+
+_DEFAULT_BRIDGE_OPTIONS = {
+    "com.docker.network.bridge.default_bridge": "true",
+    "com.docker.network.bridge.enable_icc": "true",
+    "com.docker.network.bridge.enable_ip_masquerade": "true",
+    "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+    "com.docker.network.bridge.name": "docker0",
+    "com.docker.network.driver.mtu": "1500",
+}
+
+
+class Controller:
+    """The Container Network Model of one host, as libnetwork keeps it.
+
+    The networks ``none``, ``host`` and ``bridge`` (device docker0) are there from the start.
+
+    :param kernel: the emulation's kernel.
+    :param namespace: the host's own namespace.
+    :param profile: the engine's switches.
+    :param host_name: names the random streams.
+    :param on_device_added: passed to the namespaces of sandboxes, for captures.
+    :param cpu: the host's CPU, passed to the namespaces of sandboxes.
+    :param nameservers: the host's resolvers; default pools avoid them.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        namespace: Namespace,
+        *,
+        profile: Profile,
+        host_name: str,
+        on_device_added: Callable[[NetDevice], None] | None = None,
+        cpu: Any = None,
+        nameservers: Sequence[str] = (),
+    ) -> None:
+        self.kernel = kernel
+        self.namespace = namespace
+        self.profile = profile
+        self.host_name = host_name
+        self.cpu = cpu
+        self.on_device_added = on_device_added
+        self.nameservers = [ipaddress.IPv4Network(text) for text in nameservers]
+        self.ids = IdSource(kernel, host_name)
+        self._shuffle = kernel.random(f"cnm dns {host_name}")
+        self._networks: dict[str, Network] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._drivers: Registry[Driver] = Registry(DRIVER_GROUP, lambda factory: factory(self))
+        self._ipam_drivers: Registry[IpamDriver] = Registry(IPAM_GROUP, lambda factory: factory(self))
+        self._register_built_in()
+        self._create("none", "null", IpamSettings("null"))
+        self._create("host", "host", IpamSettings("null"))
+        self._create("bridge", "bridge", IpamSettings(), options=_DEFAULT_BRIDGE_OPTIONS)
+
+    def _register_built_in(self) -> None:
+        self._drivers.register("bridge", BridgeDriver(self))
+        self._drivers.register("host", HostDriver())
+        self._drivers.register("null", NullDriver())
+        self._ipam_drivers.register("default", DefaultIpam(self.profile))
+        self._ipam_drivers.register("null", NullIpam())
+
+    # Drivers
+
+    def register_driver(self, name: str, driver: Driver) -> None:
+        """Add a network driver under a name.
+
+        :raises Conflict: when the name is taken.
+        """
+        self._drivers.register(name, driver)
+
+    def register_ipam_driver(self, name: str, driver: IpamDriver) -> None:
+        """Add an address manager under a name.
+
+        :raises Conflict: when the name is taken.
+        """
+        self._ipam_drivers.register(name, driver)
+
+    # Networks
+
+    def create_network(
+        self,
+        name: str,
+        driver: str = "bridge",
+        *,
+        subnet: str | Sequence[str] | None = None,
+        ip_range: str | Sequence[str] | None = None,
+        gateway: str | Sequence[str] | None = None,
+        aux_addresses: Mapping[str, str] | None = None,
+        ipam: str | Mapping[str, Any] | IpamDriver | None = None,
+        internal: bool = False,
+        attachable: bool = False,
+        ipv6: bool = False,
+        options: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Network:
+        """Create a network, as ``docker network create`` does.
+
+        :param subnet: "10.0.0.0/24"; None takes the next default pool.
+        :param ip_range: the part of the subnet that containers get addresses from.
+        :param gateway: the bridge's address; None takes the first free one.
+        :param aux_addresses: addresses nobody gets, by name.
+        :param ipam: the name of an address manager, the engine API's IPAM object, or an address manager.
+        :param internal: nothing leaves the network.
+        :param attachable: stored; it means something for swarm networks only.
+        :param options: driver options (``-o``).
+        :raises Conflict: when the name exists, pools overlap or are used up.
+        :raises InvalidValue: for wrong addresses or options.
+        :raises NotFound: for an unknown driver: ``plugin "overlay" not found``.
+        :raises NotSupported: for ``ipv6=True``.
+        """
+        if ipv6:
+            raise NotSupported("ipv6=True: IPv6 networks are not built yet; leave it out")
+        flags = from_flags(self.profile, subnet, ip_range, gateway, aux_addresses)
+        self._check_name(name)
+        settings = self._ipam_settings(ipam)
+        if flags and settings.configs:
+            raise InvalidValue("subnet=, ip_range=, gateway= and aux_addresses= can't be combined with ipam Config")
+        settings.configs = settings.configs or flags
+        return self._create(
+            name,
+            driver,
+            settings,
+            internal=internal,
+            attachable=attachable,
+            options=_as_text(options),
+            labels=labels or {},
+        )
+
+    def _check_name(self, name: str) -> None:
+        if not name:
+            raise InvalidValue(self.profile.text("empty_name"))
+        if name in PREDEFINED:
+            raise Conflict(f"operation is not permitted on predefined {name} network")
+        if any(network.name == name for network in self._networks.values()):
+            raise Conflict(f"network with name {name} already exists")
+
+    def _ipam_settings(self, ipam: str | Mapping[str, Any] | IpamDriver | None) -> IpamSettings:
+        if ipam is None:
+            return IpamSettings("")
+        if isinstance(ipam, str):
+            return IpamSettings(ipam)
+        if isinstance(ipam, Mapping):
+            return from_mapping(self.profile, ipam)
+        name = f"custom-{type(ipam).__name__}"
+        while name in self._ipam_drivers.names() and self._ipam_drivers.get(name) is not ipam:
+            name += "x"
+        if name not in self._ipam_drivers.names():
+            self._ipam_drivers.register(name, ipam)
+        return IpamSettings(name)
+
+    def _create(
+        self,
+        name: str,
+        driver_name: str,
+        ipam: IpamSettings,
+        *,
+        internal: bool = False,
+        attachable: bool = False,
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Network:
+        driver = self._drivers.get(driver_name)
+        capabilities = driver.capabilities()
+        if capabilities.single_network and any(n.driver is driver for n in self._networks.values()):
+            raise Conflict(f'only one instance of "{driver_name}" network is allowed')
+        ipam.driver = ipam.driver or capabilities.ipam_driver
+        network = Network(
+            self,
+            self.ids.object_id(),
+            name,
+            driver_name,
+            driver,
+            ipam=ipam,
+            ipam_driver=self._ipam_drivers.get(ipam.driver),
+            internal=internal,
+            attachable=attachable,
+            options=options or {},
+            labels=labels or {},
+        )
+        with ExitStack() as undo:
+            allocation.allocate_pools(network, self._reserved(), undo)
+            driver.create_network(network)
+            self._networks[network.id] = network
+            undo.pop_all()
+        return network
+
+    def _reserved(self) -> list[ipaddress.IPv4Network]:
+        """Return what default pools must not overlap: on-link routes of the host and its resolvers."""
+        return [*allocation.on_link_networks(self.namespace), *self.nameservers]
+
+    def network(self, name_or_id: str) -> Network:
+        """Return a network by full id, name, or unique beginning of an id.
+
+        :raises NotFound: when there is none: ``network x not found``.
+        :raises Conflict: when several ids begin like this.
+        """
+        found = self._networks.get(name_or_id)
+        if found is not None:
+            return found
+        for network in self._networks.values():
+            if network.name == name_or_id:
+                return network
+        matches = [network for key, network in self._networks.items() if name_or_id and key.startswith(name_or_id)]
+        if len(matches) > 1:
+            raise Conflict(f"network {name_or_id} is ambiguous ({len(matches)} matches found based on ID prefix)")
+        if not matches:
+            raise NotFound(f"network {name_or_id} not found")
+        return matches[0]
+
+    def networks(self) -> list[Network]:
+        """Return all networks in creation order."""
+        return list(self._networks.values())
+
+    def remove_network(self, network: Network | str) -> None:
+        """Remove a network and give its pool back.
+
+        :raises NotFound: when it isn't there.
+        :raises Conflict: when it is predefined or has endpoints.
+        """
+        found = self._own(network)
+        if found.name in PREDEFINED:
+            raise Conflict(f"{found.name} is a pre-defined network and cannot be removed")
+        if found.endpoints:
+            listed = ", ".join(f'name:"{e.name}" id:"{e.id[:12]}"' for e in found.endpoints.values())
+            detail = self.profile.text("active_endpoints", name=found.name, id=found.id, endpoints=listed)
+            raise Conflict(f"error while removing network: {detail}")
+        found.driver.delete_network(found)
+        del self._networks[found.id]
+        allocation.release_pools(found)
+
+    def prune_networks(self) -> list[str]:
+        """Remove every network without endpoints, the predefined ones excepted; return their names."""
+        unused = [n for n in self._networks.values() if not n.endpoints and n.name not in PREDEFINED]
+        for network in unused:
+            self.remove_network(network)
+        return [network.name for network in unused]
+
+    # Sandboxes and endpoints
+
+    def create_sandbox(
+        self,
+        container_name: str,
+        container_id: str,
+        *,
+        hostname: str | None = None,
+        sysctls: Mapping[str, Any] | None = None,
+        share_host: bool = False,
+    ) -> Sandbox:
+        """Create the sandbox of a container that starts.
+
+        :param hostname: None is the first 12 digits of the container's id.
+        :param sysctls: settings of the namespace, by Linux name.
+        :param share_host: use the host's own namespace (network mode "host").
+        :raises Conflict: when the container has a sandbox already.
+        """
+        for other in self._sandboxes.values():
+            if other.container_id == container_id:
+                raise Conflict(f"container {container_id} is already present in sandbox {other.id}")
+        if share_host:
+            if sysctls:
+                raise InvalidValue("sysctls can't be set with the host's network namespace")
+            namespace = self.namespace
+        else:
+            namespace = Namespace(
+                self.kernel,
+                container_name,
+                cpu=self.cpu,
+                on_device_added=self.on_device_added,
+                sysctls=sysctls,
+            )
+            namespace.set_up_loopback()
+        sandbox = Sandbox(
+            self,
+            self.ids.object_id(),
+            namespace,
+            container_name=container_name,
+            container_id=container_id,
+            hostname=hostname or container_id[:12],
+            shares_host=share_host,
+        )
+        self._sandboxes[sandbox.id] = sandbox
+        return sandbox
+
+    def delete_sandbox(self, sandbox: Sandbox) -> None:
+        """Remove a sandbox with all its endpoints.
+
+        :raises Conflict: when it is deleted already.
+        """
+        if sandbox.deleted:
+            raise Conflict("another sandbox delete in progress")
+        sandbox.deleted = True
+        for endpoint in list(reversed(sandbox.endpoints)):
+            sandbox.leave(endpoint)
+            self._delete_endpoint(endpoint)
+        del self._sandboxes[sandbox.id]
+
+    def connect(
+        self,
+        network: Network | str,
+        sandbox: Sandbox,
+        *,
+        name: str | None = None,
+        aliases: Sequence[str] = (),
+        ipv4_address: str | None = None,
+        mac_address: str | None = None,
+        gw_priority: int = 0,
+        driver_opts: Mapping[str, str] | None = None,
+        at_start: bool = False,
+    ) -> Endpoint:
+        """Connect a sandbox to a network: reserve an address, make the endpoint, join.
+
+        :param name: the endpoint's name; None is the container's name.
+        :param at_start: the container starts (else ``docker network connect``); some engines word errors
+            differently, and 20.10 ignores a fixed address on the default bridge then.
+        :raises Conflict: when connected already, the address is taken, the network is full, or the modes
+            host and none forbid it.
+        :raises InvalidValue: for settings that don't fit the network.
+        """
+        found = self._own(network)
+        refuse_deleted(sandbox)
+        settings = EndpointSettings(
+            ipv4_address, mac_address, tuple(aliases), gw_priority, dict(driver_opts or {})
+        )
+        self._check_modes(found, sandbox)
+        endpoint_name = name or sandbox.container_name
+        check_settings(self.profile, found, settings, at_start=at_start)
+        if ignores_address(self.profile, found, at_start=at_start):
+            settings.ipv4_address = None
+        if found.endpoint(endpoint_name) is not None or sandbox.endpoint_on(found.id) is not None:
+            raise Conflict(f"endpoint with name {endpoint_name} already exists in network {found.name}")
+        with ExitStack() as undo:
+            endpoint = self._create_endpoint(found, endpoint_name, settings, undo)
+            endpoint.dns_names = names.names_of(
+                endpoint_name, list(settings.aliases), sandbox.container_id, sandbox.hostname
+            )
+            sandbox.join(endpoint)
+            undo.pop_all()
+        return endpoint
+
+    def _check_modes(self, network: Network, sandbox: Sandbox) -> None:
+        if network.driver_name == "host" and not sandbox.shares_host:
+            raise Conflict(self.profile.text("host_connect"))
+        if sandbox.shares_host and network.driver_name != "host":
+            raise Conflict(
+                "container sharing network namespace with another container or host cannot be connected to any "
+                "other network"
+            )
+        others = [e.network for e in sandbox.endpoints if e.network is not network]
+        if others and "null" in (network.driver_name, *(other.driver_name for other in others)):
+            raise Conflict(
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+            )
+
+    def _create_endpoint(
+        self, network: Network, name: str, settings: EndpointSettings, undo: ExitStack
+    ) -> Endpoint:
+        endpoint = Endpoint(network, self.ids.object_id(), name, settings)
+        if settings.mac_address is not None:
+            endpoint.mac = parse_mac(settings.mac_address)
+        elif network.ipam_driver.capabilities().requires_mac_address:
+            endpoint.mac = self.ids.random_mac()
+        allocation.allocate_address(endpoint, undo)
+        network.driver.create_endpoint(endpoint)
+        undo.callback(network.driver.delete_endpoint, endpoint)
+        network.endpoints[endpoint.id] = endpoint
+        undo.callback(network.endpoints.pop, endpoint.id)
+        return endpoint
+
+    def _delete_endpoint(self, endpoint: Endpoint) -> None:
+        endpoint.network.endpoints.pop(endpoint.id)
+        endpoint.network.driver.delete_endpoint(endpoint)
+        allocation.release_address(endpoint)
+
+    def disconnect(self, network: Network | str, sandbox: Sandbox, *, force: bool = False) -> None:
+        """Disconnect a sandbox from a network; its address is free at once.
+
+        :param force: accepted as in Docker; it makes no difference for a container on this host.
+        :raises Conflict: when it isn't connected, or for the network ``host``.
+        """
+        found = self._own(network)
+        if found.driver_name == "host" and sandbox.shares_host:
+            raise Conflict(self.profile.text("host_disconnect"))
+        endpoint = sandbox.endpoint_on(found.id)
+        if endpoint is None:
+            raise Conflict(f"container {sandbox.container_id} is not connected to network {found.name}")
+        sandbox.leave(endpoint)
+        self._delete_endpoint(endpoint)
+
+    def resolve(self, sandbox: Sandbox, name: str) -> list[str]:
+        """Return the addresses a name has for programs in this sandbox; none when it is unknown.
+
+        Several answers come in random order (seeded), as from Docker's DNS server.
+        """
+        return names.resolve(sandbox, name, self._shuffle)
+
+    def _own(self, network: Network | str) -> Network:
+        name_or_id = network if isinstance(network, str) else network.id
+        return self.network(name_or_id)
+
+
+def _as_text(options: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return options as text, as the engine's API has them; True is "true", 3 is "3"."""
+    result = {}
+    for key, value in (options or {}).items():
+        if not isinstance(value, (str, bool, int)):
+            raise InvalidValue(f"option {key}: expected text, got {value!r}")
+        result[key] = str(value).lower() if isinstance(value, bool) else str(value)
+    return result

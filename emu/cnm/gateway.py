@@ -1,0 +1,36 @@
+"""Which of a sandbox's networks owns its default route.
+
+Source: reference 1.5, FACTS 88, FACTS29 9. Endpoints are kept sorted; the first one with a gateway wins, so
+joining a network whose name sorts earlier moves the default route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emu.cnm.endpoint import Endpoint
+    from emu.cnm.network import Network
+
+
+def sort_key(network: Network, gw_priority: int, has_gateway: bool) -> tuple[int, bool, bool, bytes]:
+    """Return the key that orders endpoints: priority, not internal, with a gateway, name in byte order."""
+    return (-gw_priority, network.internal, not has_gateway, network.name.encode())
+
+
+def endpoint_key(endpoint: Endpoint) -> tuple[int, bool, bool, bytes]:
+    """Return the sort key of an endpoint."""
+    return sort_key(endpoint.network, endpoint.settings.gw_priority, endpoint.gateway is not None)
+
+
+def choose_gateway(endpoints: Iterable[Endpoint]) -> Endpoint | None:
+    """Return the endpoint that owns the default route, or None.
+
+    :param endpoints: in their sorted order.
+    """
+    for endpoint in endpoints:
+        if endpoint.gateway is not None and endpoint.address is not None \
+                and endpoint.network.driver.capabilities().gives_gateway:  # fmt: skip
+            return endpoint
+    return None

@@ -1,0 +1,67 @@
+"""Names of containers, answered from the controller's records by the rules of the embedded DNS server.
+
+No packets are sent. Source: reference 6.2, FACTS 83-85, 87.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from emu.cnm.endpoint import Endpoint
+    from emu.cnm.sandbox import Sandbox
+
+
+def names_of(container_name: str, aliases: list[str], container_id: str, hostname: str) -> list[str]:
+    """Return the names an endpoint is found by, in order, each once: container, aliases, short id, hostname."""
+    wanted = [container_name, *aliases, container_id[:12], hostname]
+    return list(dict.fromkeys(name for name in wanted if name))
+
+
+def resolve(sandbox: Sandbox, name: str, shuffle: Random) -> list[str]:
+    """Return the IPv4 addresses a program in this sandbox gets for a name; none when it is unknown.
+
+    ``/etc/hosts`` comes first (localhost and the container's own host name), then the networks in the
+    sandbox's order, the default bridge excepted: the first network that knows the name answers. A name
+    ``web.shop`` is looked for as such, then as ``web`` on the network ``shop``.
+
+    :param name: any case, a trailing dot is ignored.
+    :param shuffle: random stream; several answers come in random order, as from Docker.
+    """
+    wanted = name.rstrip(".").lower()
+    if wanted == "localhost":
+        return ["127.0.0.1"]
+    if wanted == sandbox.hostname.lower():
+        own = [str(endpoint.address.ip) for endpoint in sandbox.endpoints if endpoint.address is not None]
+        if own:
+            return own
+    found = _on_any_network(sandbox, wanted)
+    if len(found) > 1:
+        shuffle.shuffle(found)
+    return found
+
+
+def _on_any_network(sandbox: Sandbox, wanted: str) -> list[str]:
+    own = [endpoint for endpoint in sandbox.endpoints if endpoint.network.resolves_names]
+    labels = wanted.split(".")
+    for split in range(len(labels), 0, -1):
+        host, suffix = ".".join(labels[:split]), ".".join(labels[split:])
+        for endpoint in own:
+            if suffix and endpoint.network.name.lower() != suffix:
+                continue
+            found = _on_network(endpoint, host)
+            if found:
+                return found
+    return []
+
+
+def _on_network(endpoint: Endpoint, host: str) -> list[str]:
+    return [
+        str(other.address.ip)
+        for other in endpoint.network.endpoints.values()
+        if other.address is not None
+        and other.sandbox is not None
+        and any(host == known.lower() for known in other.dns_names)
+    ]
