@@ -1,1 +1,40 @@
-"""."""
+"""Network devices and wires: what moves frames inside a host and between hosts.
+
+`netdevice` is what every interface has; `wired` and its two kinds, `veth` and `ethernet`, sit at the ends of a `cable`
+(`impairment`, `queue`); `bridge` with `bridge_port` and `fdb` is the Linux bridge; `loopback` is `lo`; `cost` is the
+host's CPU. A device knows no stack: it hands frames to `upper`, and asks through the protocols in `upper`.
+"""
+
+from emu.device.bridge import Bridge
+from emu.device.bridge_port import BridgePort
+from emu.device.cable import Cable, CableDirection
+from emu.device.cost import CostModel, HostCpu, parse_cost
+from emu.device.ethernet import EthernetPort, connect
+from emu.device.fdb import Fdb, FdbEntry
+from emu.device.impairment import Impairments
+from emu.device.loopback import LoopbackDevice
+from emu.device.netdevice import NetDevice
+from emu.device.upper import BridgeNetfilter
+from emu.device.veth import VethDevice, create_veth
+from emu.device.wired import WiredDevice
+
+__all__ = [
+    "Bridge",
+    "BridgeNetfilter",
+    "BridgePort",
+    "Cable",
+    "CableDirection",
+    "CostModel",
+    "EthernetPort",
+    "Fdb",
+    "FdbEntry",
+    "HostCpu",
+    "Impairments",
+    "LoopbackDevice",
+    "NetDevice",
+    "VethDevice",
+    "WiredDevice",
+    "connect",
+    "create_veth",
+    "parse_cost",
+]

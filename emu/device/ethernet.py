@@ -1,0 +1,63 @@
+"""The Ethernet port: a host's eth0 or the port of a switch, joined to another one by a real cable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emu.device.cable import Cable
+from emu.device.netdevice import FRAME_EXTRA_BYTES
+from emu.device.wired import WiredDevice
+from emu.kernel.errors import Conflict
+from emu.wire.drop import DropReason
+from emu.wire.frame import Frame
+
+if TYPE_CHECKING:
+    pass
+
+FRAMING_BYTES = 24
+"""Preamble and start delimiter 8, frame check sequence 4, interframe gap 12 (IEEE 802.3)."""
+MINIMUM_FRAME_BYTES = 60
+"""The shortest frame without its FCS (IEEE 802.3); the card pads shorter ones, which captures do not show."""
+
+
+class EthernetPort(WiredDevice):
+    """A physical port; without a cable (`connect`) it has no carrier.
+
+    A received frame longer than MTU + 18 bytes is dropped, as by a card that was given buffers for its MTU.
+    """
+
+    __slots__ = ()
+
+    kind = "ethernet"
+
+    def receive(self, frame: Frame) -> None:
+        """Take a frame from the cable (see `NetDevice.receive`)."""
+        if len(frame.data) > self.mtu + FRAME_EXTRA_BYTES:
+            self.drop_received(frame, DropReason.FRAME_TOO_BIG)
+        else:
+            super().receive(frame)
+
+    def _charge(self) -> None:
+        costs = None if self.cpu is None else self.cpu.costs
+        self.transmit_cost_ns = 0 if costs is None else costs.ethernet_transmit
+        self.receive_cost_ns = 0 if costs is None else costs.ethernet_receive
+
+    def delete(self) -> None:
+        """Remove the port; its cable stays with nothing at this end."""
+        super().delete()
+        if self.peer is not None:
+            self.peer.cable_changed()
+
+
+def connect(a: EthernetPort, b: EthernetPort) -> Cable:
+    """Join two free ports by a cable and return it; set its rate, delay and impairments with `cable.set`.
+
+    Raises `Conflict` when a port has a cable already.
+    """
+    for port in (a, b):
+        if port.cable is not None:
+            raise Conflict(f"{port.label} is already connected to {port.peer.label if port.peer else 'nothing'}")
+    if a is b:
+        raise Conflict(f"{a.label} cannot be connected to itself")
+    assert a.kernel is b.kernel, f"{a.label} and {b.label} belong to different emulations"
+    return Cable(a, b, FRAMING_BYTES, MINIMUM_FRAME_BYTES)

@@ -1,0 +1,157 @@
+"""The device at an end of a cable: what veth interfaces and Ethernet ports have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from emu.device.netdevice import FRAME_EXTRA_BYTES, NetDevice
+from emu.kernel.errors import NotFound
+from emu.kernel.tap import DIRECTION_OUT
+from emu.wire.drop import DropReason
+from emu.wire.frame import Frame
+
+if TYPE_CHECKING:
+    from emu.device.bridge import Bridge
+    from emu.device.cable import Cable, CableDirection
+    from emu.kernel import Kernel
+
+
+class WiredDevice(NetDevice):
+    """A device joined to exactly one other by a cable.
+
+    peer: the device at the other end. direction: the cable's direction away from here. send: `direction.send`.
+    size_limit: the longest frame that may leave; longer ones are refused.
+    """
+
+    __slots__ = ("cable", "direction", "peer", "receive_cost_ns", "send", "size_limit", "transmit_cost_ns")
+
+    def __init__(self, kernel: Kernel, name: str, mac: bytes, mtu: int = 1500) -> None:
+        super().__init__(kernel, name, mac, mtu)
+        self.peer: WiredDevice | None = None
+        self.cable: Cable | None = None
+        self.direction: CableDirection | None = None
+        self.send: Callable[[Frame], bool] = _send_nowhere
+        self.size_limit = 0
+        self.transmit_cost_ns = 0
+        self.receive_cost_ns = 0
+
+    # -- the per-frame path -------------------------------------------------------------------------------------------
+
+    def transmit(self, frame: Frame) -> bool:
+        """Send a frame to the other end (see `NetDevice.transmit`)."""
+        size = len(frame.data)
+        if not self.running or size > self.size_limit:
+            return self._refuse(frame, size)
+        cpu = self._cpu
+        if cpu is not None:
+            cpu.busy_until_ns += self.transmit_cost_ns
+        send = self.send
+        if not send(frame):
+            self.tx_dropped += 1
+            return False
+        self.tx_packets += 1
+        self.tx_bytes += size
+        tap = self.tap
+        if tap is not None:
+            tap(self.kernel.now, frame, DIRECTION_OUT)
+        return True
+
+    def arrive(self, frame: Frame) -> None:
+        """Take a frame that starts a new traversal of this host: it waits for the CPU."""
+        cpu = self._cpu
+        assert cpu is not None, f"{self.label} has no CPU to start on"
+        if not cpu.start(self._receive_on_cpu, frame):
+            self.drop_received(frame, DropReason.CPU_BACKLOG_FULL)
+
+    def _receive_on_cpu(self, frame: Frame) -> None:
+        cpu = self._cpu
+        if cpu is not None:
+            cpu.busy_until_ns += self.receive_cost_ns
+        self.receive(frame)
+
+    def _refuse(self, frame: Frame, size: int) -> bool:
+        """Give up a frame that cannot be sent; return what `transmit` returns for it."""
+        if not self.is_up:
+            self.drop_sent(frame, DropReason.DEVICE_DOWN)
+            return True  # Linux's noop queue swallows it silently
+        if not self.carrier:
+            self.drop_sent(frame, DropReason.NO_CARRIER)
+            return True
+        if self.master is not None and size > self.mtu + FRAME_EXTRA_BYTES:
+            self.drop(frame, DropReason.BRIDGE_PORT_MTU)
+            return True
+        return self._refuse_oversize(frame)
+
+    def _refuse_oversize(self, frame: Frame) -> bool:
+        self.drop_sent(frame, DropReason.FRAME_TOO_BIG)
+        return False
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    def set(self, **changes: Any) -> None:
+        """Set impairments of what this device sends, as tc would on its egress (see `Impairments.change`).
+
+        Raises `InvalidValue` for wrong parameters, `NotFound` when no cable is attached.
+        """
+        if self.direction is None:
+            raise NotFound(f"{self.label} is not connected: join it to another interface with add_link first")
+        self.direction.set(**changes)
+
+    def cable_changed(self) -> None:
+        """Follow the cable: it was attached, plugged in or pulled out."""
+        self._update_carrier()
+        self._changed()
+
+    def _update_carrier(self) -> None:
+        """There is a carrier when the cable is plugged in and both ends are up."""
+        peer, cable = self.peer, self.cable
+        carrier = cable is not None and cable.is_up and peer is not None and self.is_up and peer.is_up
+        if self.carrier and not carrier and self.direction is not None:
+            self.direction.flush_queue()
+        self.carrier = carrier
+        if peer is not None and peer.carrier is not carrier:
+            peer.cable_changed()
+
+    def _changed(self) -> None:
+        self._update_size_limits()
+        super()._changed()
+
+    def _update_size_limits(self) -> None:
+        """Recompute how long a frame may be that leaves here, and one that leaves at the other end."""
+        self.size_limit = self._largest_frame()
+        if self.peer is not None:
+            self.peer.size_limit = self.peer._largest_frame()
+
+    def _largest_frame(self) -> int:
+        """A bridge forwards to a port only what fits the port's MTU and a VLAN tag (FACT 29)."""
+        return self.mtu + FRAME_EXTRA_BYTES if self.master is not None else 1 << 30
+
+    def join_master(self, master: Bridge | None) -> None:
+        """Become a port of a bridge, or (None) cease to be one (called by the bridge)."""
+        self.master = master
+        self._update_size_limits()
+
+    def _cpu_changed(self) -> None:
+        self._charge()
+        if self.direction is not None:
+            self.direction.choose_send()
+        if self.peer is not None and self.peer.direction is not None:
+            self.peer.direction.choose_send()
+
+    def _charge(self) -> None:
+        """Read from the CPU's cost model what a frame costs here (devices override this)."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a capture writes about the interface; the speed is the configured rate if there is one."""
+        description = super().describe()
+        direction = self.direction
+        if direction is not None and direction.impairments.text():
+            description["description"] += f", {direction.impairments.text()}"
+            if direction.impairments.rate_bps is not None:
+                description["speed_bps"] = direction.impairments.rate_bps
+        return description
+
+
+def _send_nowhere(frame: Frame) -> bool:
+    raise AssertionError(f"{frame!r} sent on a device without a cable, although it has no carrier")
