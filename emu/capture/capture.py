@@ -70,6 +70,8 @@ class Capture:
     split: pcapng only: also write `by-interface/<name>.pcapng` beside the file, one for each interface.
     snaplen: bytes kept of each frame, None for all.
     comment: the comment of the whole capture, such as "emu run first_ping.py --seed 1".
+    drop_verdicts: also mark dropped frames with a verdict (`frame.verdict.ebpf_tc == 2`). Off, because Wireshark 4.0
+        reads it but damages it when it saves the file: what it wrote cannot be opened any more (seen with 4.0.17).
     Raises CaptureError (files cannot be written: before the run starts) and InvalidValue.
 
     Memory use does not grow with the length of a capture. All files are valid after every `flush`, and a `with`
@@ -86,6 +88,7 @@ class Capture:
         split: bool = False,
         snaplen: int | None = None,
         comment: str = "",
+        drop_verdicts: bool = False,
     ) -> None:
         self.path = Path(path)
         self.file_format = file_format
@@ -95,6 +98,7 @@ class Capture:
         self._unmatched = dict.fromkeys(self._patterns or ())
         self._snaplen = _checked_snaplen(snaplen)
         self._comment = comment
+        self._drop_verdicts = drop_verdicts
         self._entries: dict[InterfaceInfo, _Entry] = {}
         self._by_name: dict[str, _Entry] = {}
         self._seen_names: dict[str, None] = {}
@@ -110,6 +114,8 @@ class Capture:
     def _open(self, split: bool) -> Path | None:
         """Make the files or folders now, so that a place that cannot be written is an error before the run."""
         if self.file_format == "pcap":
+            if self._drop_verdicts:
+                raise InvalidValue("drop_verdicts: the pcap format has no place for verdicts, choose pcapng")
             if split:
                 raise InvalidValue("--split is for pcapng: the pcap format always writes one file per interface")
             check_folder(self.path)
@@ -249,7 +255,7 @@ class Capture:
         comment = f"drop: {reason.value} at {where}"
         for sink in entry.sinks:
             if isinstance(sink, PcapngInterface):
-                sink.write_drop(now_ns, frame, comment)
+                sink.write_drop(now_ns, frame, comment, with_verdict=self._drop_verdicts)
             else:
                 sink.tap(now_ns, frame, DIRECTION_IN)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -81,10 +82,11 @@ class OutputFile:
             file.close()
 
     def _cut_off(self) -> None:
-        """Cut off what was half written."""
-        if self._file is not None and self._file.seekable():
-            self._file.truncate(self.size_bytes)
-            self._file.seek(self.size_bytes)
+        """Cut off what was half written, where that is possible (not in a pipe or a device)."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.truncate(self.size_bytes)
+                self._file.seek(self.size_bytes)
         if self.finished or not self._keep_open:
             self.close()
 

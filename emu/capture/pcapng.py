@@ -134,8 +134,8 @@ class PcapngInterface:
             self.missed_now = 0
         self._append(now_ns, frame.data, options)
 
-    def write_drop(self, now_ns: int, frame: TappedFrame, comment: str) -> None:
-        """Write a dropped frame with the reason as comment and a verdict that display filters find."""
+    def write_drop(self, now_ns: int, frame: TappedFrame, comment: str, *, with_verdict: bool = False) -> None:
+        """Write a dropped frame with the reason as comment, and if wanted a verdict (see `Capture`)."""
         self.frames += 1
         self.bytes += len(frame.data)
         options = [text_option(OPTION_COMMENT, comment)]
@@ -143,7 +143,8 @@ class PcapngInterface:
         if note is not None:
             options.append(text_option(OPTION_COMMENT, note))
         options += _plain_options(frame, DIRECTION_UNKNOWN)
-        options.append(_DROP_VERDICT)
+        if with_verdict:
+            options.append(_DROP_VERDICT)
         self._append(now_ns, frame.data, options)
 
     def _append(self, now_ns: int, data: bytes, options: Sequence[bytes]) -> None:
@@ -219,7 +220,16 @@ class PcapngWriter:
     Raises CaptureError if the file cannot be written.
     """
 
-    __slots__ = ("_closed", "_output", "annotations", "interfaces", "parts_max", "pending", "snaplen")
+    __slots__ = (
+        "_closed",
+        "_names_waiting",
+        "_output",
+        "annotations",
+        "interfaces",
+        "parts_max",
+        "pending",
+        "snaplen",
+    )
 
     def __init__(
         self,
@@ -236,6 +246,7 @@ class PcapngWriter:
         self.annotations: Mapping[int, str] = {} if annotations is None else annotations
         self.interfaces: list[PcapngInterface] = []
         self._closed = False
+        self._names_waiting: list[tuple[bytes, Sequence[str]]] = []
         self._output = OutputFile(path, section_header(comment), keep_open=keep_open)
 
     @property
@@ -249,12 +260,20 @@ class PcapngWriter:
         interface = kind(self, info, len(self.interfaces), now_ns)
         self.interfaces.append(interface)
         self.pending.append(interface_description(info, self.snaplen))
+        self._write_waiting_names()
         return interface
 
     def add_names(self, names: Sequence[tuple[bytes, Sequence[str]]]) -> None:
         """Write names of addresses (4 or 16 bytes); they count for the frames that follow."""
-        if names:
-            self.pending.append(name_resolution(names))
+        self._names_waiting += names
+        # mergecap and editcap refuse files in which an interface is not the first block after the section header.
+        if self.interfaces:
+            self._write_waiting_names()
+
+    def _write_waiting_names(self) -> None:
+        if self._names_waiting:
+            self.pending.append(name_resolution(self._names_waiting))
+            self._names_waiting = []
 
     def set_records_per_flush(self, records: int) -> None:
         """Change after how many frames the gathered blocks are written."""
@@ -271,6 +290,7 @@ class PcapngWriter:
         if self._closed:
             return
         self._closed = True
+        self._write_waiting_names()
         for interface in self.interfaces:
             end_ns = max(now_ns, interface.start_ns)
             self.pending.append(
