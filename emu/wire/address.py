@@ -125,7 +125,7 @@ def is_locally_administered_mac(address: bytes) -> bool:
 
 
 def is_reserved_group_mac(address: bytes) -> bool:
-    """Tell whether a MAC address is one of 01:80:c2:00:00:00 to :0f, which bridges never forward (IEEE 802.1D 7.12.6)."""
+    """Tell whether a MAC address is one of 01:80:c2:00:00:00 to :0f, which bridges keep (IEEE 802.1D 7.12.6)."""
     return address[:5] == b"\x01\x80\xc2\x00\x00" and address[5] < 16
 
 

@@ -66,5 +66,5 @@ def parse_ethernet(data: bytes) -> EthernetView | None:
 
 def build_ethernet_header(destination: bytes, source: bytes, ethertype: int) -> bytes:
     """Build the 14-byte header; addresses are 6 bytes each."""
-    assert len(destination) == 6 and len(source) == 6, (destination, source)
+    assert len(destination) == len(source) == 6, (destination, source)
     return _pack(destination, source, ethertype)

@@ -208,7 +208,8 @@ def build_ipv4_header(
     source, destination: 4 bytes each. payload_length: in bytes, at most 65535 together with the header.
     fragment_offset: in bytes, a multiple of 8. options: already padded to a multiple of 4 bytes, at most 40.
     """
-    assert not fragment_offset & 7 and not len(options) & 3, (fragment_offset, options)
+    assert fragment_offset & 7 == 0, fragment_offset
+    assert len(options) & 3 == 0, options
     header_length = 20 + len(options)
     total_length = header_length + payload_length
     fragment_word = fragment_offset >> 3
