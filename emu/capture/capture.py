@@ -30,10 +30,19 @@ RECORDS_GATHERED_MAX = 8_192
 RECORDS_PER_FLUSH_MIN = 8
 
 MISSED_REASONS = frozenset(
-    (DropReason.DEVICE_DOWN, DropReason.NO_CARRIER, DropReason.QUEUE_FULL, DropReason.CPU_BACKLOG_FULL)
+    (
+        DropReason.DEVICE_DOWN,
+        DropReason.NO_CARRIER,
+        DropReason.QUEUE_FULL,
+        DropReason.CPU_BACKLOG_FULL,
+        DropReason.FRAME_TOO_BIG,
+        DropReason.BRIDGE_PORT_MTU,
+    )
 )
 """Reasons for which a frame never gets to the tap of the interface that dropped it (as in Linux, where the tap sits
-behind the queue): these count as `epb_dropcount` and `isb_ifdrop` there."""
+behind the queue): these count as `epb_dropcount` and `isb_ifdrop` there.
+
+Limits: a frame that was already on the cable when the carrier went away is counted too, although the tap saw it."""
 
 
 class _SplitTap:
