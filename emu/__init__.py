@@ -54,8 +54,8 @@ _LATER = {
 __all__ = [
     "Conflict",
     "Container",
-    "Emulation",
     "EmuError",
+    "Emulation",
     "Host",
     "InvalidValue",
     "Link",

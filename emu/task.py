@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from simpy.events import AllOf, AnyOf, Event, Process, Timeout
+from simpy.events import Condition, Event, Process, Timeout
 
 from emu.kernel.errors import EmuError, TaskNotFinished
 from emu.kernel.units import format_time_ns
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 Program = Generator[Event, Any, Any]
 
-_PACKAGE_FOLDER = str(Path(__file__).resolve().parent)
+_PACKAGE_FOLDER = str(Path(__file__).resolve().parent) + os.sep
 
 
 class Task(Event):
@@ -48,6 +50,7 @@ class Task(Event):
         self.started_ns: int | None = None
         self.finished_ns: int | None = None
         self.stopped_because: str | None = None
+        self._failure: BaseException | None = None
         self._kernel = kernel
         self._program = program
         self._partial = partial
@@ -64,8 +67,8 @@ class Task(Event):
         Raises TaskNotFinished before the end of the task, and what the program raised if it failed.
         """
         if self.triggered:
-            if not self.ok:
-                raise self.value
+            if isinstance(self._failure, BaseException):
+                raise self._failure
             return self.value
         if self._run_has_ended:
             return self._partial() if self._partial is not None else None
@@ -136,14 +139,11 @@ class Task(Event):
     def _run(self) -> Program:
         try:
             value = yield from self._program()
-        except EmuError as error:
-            if not hasattr(error, "place"):
+        except Exception as error:
+            if isinstance(error, EmuError) and not hasattr(error, "place"):
                 error.place = self.place  # type: ignore[attr-defined]  # the line that asked for it
             self.finished_ns = self._kernel.now
-            self.fail(error)
-            return
-        except Exception as error:
-            self.finished_ns = self._kernel.now
+            self._failure = error
             self.fail(error)
             return
         self.finished_ns = self._kernel.now
@@ -159,8 +159,8 @@ def describe_event(event: Event | None) -> str:
         return description
     if isinstance(event, Timeout):
         return f"a timeout of {format_time_ns(int(event._delay))}"
-    if isinstance(event, (AllOf, AnyOf)):
-        word = " and " if isinstance(event, AllOf) else " or "
+    if isinstance(event, Condition):
+        word = " and " if event._evaluate is Condition.all_events else " or "
         return word.join(describe_event(part) for part in event._events if not part.processed)
     if isinstance(event, Process):
         return f"the process {event.name}"
@@ -169,12 +169,7 @@ def describe_event(event: Event | None) -> str:
 
 def call_site() -> tuple[str, int] | None:
     """File and line of the script's statement that called into emu; None when there is none."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        filename = frame.f_code.co_filename
-        if not filename.startswith(_PACKAGE_FOLDER):
-            return filename, frame.f_lineno
-        if frame.f_back is None:
-            return None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE_FOLDER):
         frame = frame.f_back
-    return None
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)

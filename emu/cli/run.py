@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -45,70 +46,86 @@ def run(
 
         return load_topology(file)
 
-    def make_options() -> RunOptions:
+    request = Request(
+        out, seed, until, engine, settings, interfaces, file_format, split, snaplen, no_capture,
+        print_frames, quiet, traceback,
+    )  # fmt: skip
+    raise typer.Exit(execute(load, request))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for on the command line."""
+
+    out: Path | None
+    seed: int | None
+    until: str | None
+    engine: str | None
+    settings: list[str] | None
+    interfaces: list[str] | None
+    file_format: Literal["pcapng", "pcap"]
+    split: bool
+    snaplen: int | None
+    no_capture: bool
+    print_frames: bool
+    quiet: bool
+    traceback: bool
+
+    def run_options(self) -> RunOptions:
+        """The same in the words of the scenario room. Raises InvalidValue for a malformed `--set`."""
         from emu.scenario.parameters import parse_settings
         from emu.scenario.runner import RunOptions
 
         return RunOptions(
-            folder=out,
-            seed=seed,
-            until=until,
-            engine=engine,
-            format=file_format,
-            interfaces=tuple(interfaces or ()),
-            split=split,
-            capture=not no_capture,
-            snaplen=snaplen,
-            settings=parse_settings(settings or ()),
-            print_line=print if print_frames else None,
+            folder=self.out,
+            seed=self.seed,
+            until=self.until,
+            engine=self.engine,
+            format=self.file_format,
+            interfaces=tuple(self.interfaces or ()),
+            split=self.split,
+            capture=not self.no_capture,
+            snaplen=self.snaplen,
+            settings=parse_settings(self.settings or ()),
+            print_line=print if self.print_frames else None,
         )
 
-    raise typer.Exit(execute(load, make_options, quiet=quiet, show_traceback=traceback, crash_folder=out))
 
-
-def execute(
-    load: TopologySource,
-    make_options: Callable[[], RunOptions],
-    *,
-    quiet: bool,
-    show_traceback: bool,
-    crash_folder: Path | None,
-) -> int:
-    """Run what `load` gives and print the result; return the exit code."""
-    folder = crash_folder
+def execute(load: TopologySource, request: Request) -> int:
+    """Run what `load` gives, print the result, and return the exit code."""
+    folder = request.out
     try:
-        from emu.scenario.runner import run_topology
+        from emu.scenario.runner import default_folder, run_topology
 
-        run_options = make_options()
+        run_options = request.run_options()
         with load() as topology:
-            folder = crash_folder or Path("out") / topology.path.stem
-            outcome = run_topology(topology, run_options, watch=None if quiet else _watch(run_options))
+            folder = request.out or default_folder(topology)
+            outcome = run_topology(topology, run_options, watch=_watch(request))
     except KeyboardInterrupt:
-        _say("interrupted; what was captured so far is in " + str(folder) if folder else "interrupted")
+        _say(f"interrupted; what was captured so far is in {folder}/" if folder else "interrupted")
         return 130
     except Exception as error:
-        return report_failure(error, folder, show_traceback)
-    if not quiet:
+        return report_failure(error, folder, request.traceback)
+    if not request.quiet:
         _show(outcome)
-    elif not outcome.result.ok:
-        _show_failed_expectations(outcome)
+    else:
+        _say_what_is_not_as_expected(outcome)
     return 0 if outcome.result.ok else 1
 
 
 def report_failure(error: Exception, folder: Path | None, show_traceback: bool) -> int:
-    """Tell the user what went wrong, in one line unless a traceback was asked for; return the exit code."""
-    from emu.scenario.failure import EXIT_BUG, explain
-    from emu.scenario.runner import CRASH_FILE
+    """Tell the user what went wrong, in one line unless a traceback was asked for; return the exit code.
+
+    folder: where crash.txt goes when it is a bug in emu; None shows the traceback instead.
+    """
+    from emu.scenario.failure import EXIT_BUG, explain, write_crash
 
     failure = explain(error)
     line = failure.line
-    if failure.exit_code == EXIT_BUG and folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / CRASH_FILE).write_text(failure.traceback_text, encoding="utf-8")
-            line += f" (please report it with {folder / CRASH_FILE})"
-        except OSError:
-            show_traceback = True
+    if failure.exit_code == EXIT_BUG:
+        file = write_crash(failure, folder)
+        show_traceback = show_traceback or file is None
+        line += f"; please report it with {file}" if file is not None else "; please report it"
     if show_traceback:
         print(failure.traceback_text, end="", file=sys.stderr)
     _say(line)
@@ -128,20 +145,17 @@ def _show(outcome: RunOutcome) -> None:
     print_hints(outcome.folder, outcome.captures, console)
 
 
-def _show_failed_expectations(outcome: RunOutcome) -> None:
+def _say_what_is_not_as_expected(outcome: RunOutcome) -> None:
     for expectation in outcome.result.expectations:
         if not expectation.met:
             problem = f" ({expectation.problem})" if expectation.problem else ""
             _say(f"NOT as expected: {expectation.text}{problem}")
 
 
-def _watch(run_options: RunOptions) -> Callable[..., AbstractContextManager[object]] | None:
-    """A progress bar on a terminal, unless frames are printed there."""
-    if run_options.print_line is not None or not sys.stderr.isatty():
+def _watch(request: Request) -> Callable[..., AbstractContextManager[object]] | None:
+    """A progress bar on a terminal, unless frames are printed there or nothing shall be."""
+    if request.quiet or request.print_frames or not sys.stderr.isatty():
         return None
     from emu.report.progress import ProgressBar
 
     return ProgressBar
-
-
-DirectFile = Annotated[Path, typer.Argument(hidden=True)]

@@ -1,1 +1,4 @@
-"""Results for people: tables, the tree of a topology, hints about what to open. It reads results, never a running emulation."""
+"""Results for people: tables, the tree of a topology, hints about what to open.
+
+Nothing here touches a running emulation: it reads results.
+"""

@@ -22,8 +22,7 @@ def hint_lines(folder: Path, captures: Sequence[Path]) -> list[str]:
     together = [file for file in captures if file.parent == folder]
     single = [file for file in captures if file.parent != folder]
     lines = [f"results: {folder}/" if captures else f"results: {folder}/ (no capture was written)"]
-    for file in together[:SHOWN_MAX]:
-        lines.append(f"  wireshark {file}")
+    lines += [f"  wireshark {file}" for file in together[:SHOWN_MAX]]
     if together:
         lines.append("    the way of each packet through all interfaces: frame.packet_id == 1")
     if single:

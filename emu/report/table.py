@@ -26,7 +26,8 @@ def print_result(result: Result, console: Console) -> None:
     """Print what came out of a run: counters, drops, tasks, expectations."""
     console.print(
         f"[bold]{escape(result.name)}[/bold]  seed {result.seed}, engine {result.engine}, "
-        f"{format_time_ns(result.now_ns)} of virtual time, {result.frames:,} frames at {len(result.interfaces)} interfaces",
+        f"{format_time_ns(result.now_ns)} of virtual time, "
+        f"{result.frames:,} frames at {len(result.interfaces)} interfaces",
         soft_wrap=True,
     )
     console.print(interface_table(result.interfaces))

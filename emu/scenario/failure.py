@@ -18,6 +18,8 @@ EXIT_USER_ERROR = 2
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
 
+CRASH_FILE = "crash.txt"
+
 _PACKAGE_FOLDER = Path(emu.__file__).resolve().parent
 _LIBRARY_FOLDERS = tuple(
     sorted({Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -50,12 +52,26 @@ def explain(error: BaseException) -> Failure:
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(_full_traceback(error))]
     user_frames = [entry for entry in frames if _is_user_file(entry[0])]
     message = _message(error)
-    place = f"{_shown(user_frames[-1][0])}:{user_frames[-1][1]}: " if user_frames else ""
+    where = getattr(error, "place", None) or (user_frames[-1] if user_frames else None)
+    place = f"{_shown(where[0])}:{where[1]}: " if where is not None else ""
     if isinstance(error, EmuError):
         return Failure(place + message, EXIT_USER_ERROR, text)
     if user_frames and (isinstance(error, OSError) or _raised_by_user(frames)):
         return Failure(f"{place}{type(error).__name__}: {message}", EXIT_USER_ERROR, text)
     return Failure(f"bug in emu: {type(error).__name__}: {message}", EXIT_BUG, text)
+
+
+def write_crash(failure: Failure, folder: Path | None) -> Path | None:
+    """Write the traceback to crash.txt in the folder of results; None when it can't be written."""
+    if folder is None:
+        return None
+    file = folder / CRASH_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(failure.traceback_text, encoding="utf-8")
+    except OSError:
+        return None
+    return file
 
 
 def _message(error: BaseException) -> str:

@@ -96,5 +96,5 @@ def _belongs_to_script(name: str, folder: str) -> bool:
     """Whether a module was imported from beside the script (emu and installed packages may live below it)."""
     if name.partition(".")[0] == "emu":
         return False
-    origin = getattr(sys.modules.get(name), "__file__", None)
-    return bool(origin) and "site-packages" not in origin and Path(origin).resolve().is_relative_to(folder)
+    origin: str | None = getattr(sys.modules.get(name), "__file__", None)
+    return origin is not None and "site-packages" not in origin and Path(origin).resolve().is_relative_to(folder)

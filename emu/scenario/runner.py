@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from emu.emulation import Emulation
 from emu.kernel.errors import InvalidValue
 from emu.result import Result
+from emu.scenario.failure import CRASH_FILE
 from emu.scenario.loader import Topology
 from emu.scenario.parameters import convert_settings, value_text
 
 SUMMARY_FILE = "summary.json"
 TIMING_FILE = "timing.json"
-CRASH_FILE = "crash.txt"
 CAPTURE_STEM = "capture"
 SPLIT_FOLDER = "by-interface"
 
@@ -45,7 +45,7 @@ class RunOptions:
     seed: int | None = None
     until: str | int | None = None
     engine: str | None = None
-    format: str = "pcapng"
+    format: Literal["pcapng", "pcap"] = "pcapng"
     interfaces: Sequence[str] = ()
     split: bool = False
     capture: bool = True
@@ -74,7 +74,7 @@ def run_topology(topology: Topology, options: RunOptions | None = None, *, watch
     values = convert_settings(topology.parameters, options.settings)
     check_options(options)
     net = make_emulation(topology, options, values)
-    folder = prepare_folder(options.folder or Path("out") / topology.path.stem)
+    folder = prepare_folder(options.folder or default_folder(topology))
     net.folder = folder
     net.captures_enabled = options.capture
     net.before_first_run.append(lambda: _observe(net, options))
@@ -88,6 +88,11 @@ def run_topology(topology: Topology, options: RunOptions | None = None, *, watch
     (folder / SUMMARY_FILE).write_text(json.dumps(result.summary(), indent=2) + "\n", encoding="utf-8")
     _write_timing(folder, net, built_s - started_s, ended_s - built_s)
     return RunOutcome(result, folder, net.capture_files(), ended_s - started_s)
+
+
+def default_folder(topology: Topology) -> Path:
+    """Where results go unless told otherwise: out/<file stem>."""
+    return Path("out") / topology.path.stem
 
 
 def build_topology(topology: Topology, options: RunOptions | None = None) -> Emulation:

@@ -1,0 +1,35 @@
+"""`emu show`: what a topology consists of, without running it."""
+
+from __future__ import annotations
+
+import typer
+
+from emu.cli import options
+
+
+def show(
+    file: options.File,
+    settings: options.Settings = None,
+    seed: options.Seed = None,
+    engine: options.Engine = None,
+    traceback: options.Traceback = False,
+) -> None:
+    """Show what a topology script builds: hosts, networks, containers, links, and the parameters it takes."""
+    from emu.cli.run import report_failure
+    from emu.description import describe
+    from emu.report.table import make_console
+    from emu.report.tree import print_description
+    from emu.scenario.loader import load_topology
+    from emu.scenario.parameters import parse_settings
+    from emu.scenario.runner import RunOptions, build_topology
+
+    try:
+        run_options = RunOptions(seed=seed, engine=engine, settings=parse_settings(settings or ()))
+        with load_topology(file) as topology:
+            net = build_topology(topology, run_options)
+            parameters = [parameter.describe() for parameter in topology.parameters]
+            print_description(describe(net), parameters, make_console())
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except Exception as error:
+        raise typer.Exit(report_failure(error, None, traceback)) from None

@@ -1,0 +1,139 @@
+"""What an emulation consists of, as plain values: for `emu show`, reports and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emu.container import Container
+    from emu.emulation import Emulation
+    from emu.host import Host
+    from emu.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDescription:
+    """A network: its driver, subnets and gateways."""
+
+    name: str
+    driver: str
+    scope: str
+    subnets: list[str]
+    gateways: list[str]
+    bridge: str | None
+    internal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceDescription:
+    """An interface of a container: name, network, address with prefix, MAC address."""
+
+    name: str
+    network: str
+    address: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDescription:
+    """A container and its interfaces; mode for containers without networks of their own ("none", "host")."""
+
+    name: str
+    state: str
+    interfaces: list[InterfaceDescription]
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostDescription:
+    """A host: its underlay addresses, networks and containers."""
+
+    name: str
+    addresses: list[str]
+    networks: list[NetworkDescription] = field(default_factory=list)
+    containers: list[ContainerDescription] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDescription:
+    """A cable of the underlay: its two ends and what it does to frames, in words."""
+
+    ends: tuple[str, str]
+    properties: str
+    subnet: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmulationDescription:
+    """All of an emulation."""
+
+    name: str
+    engine: str
+    seed: int
+    cost: str
+    hosts: list[HostDescription]
+    switches: list[str]
+    links: list[LinkDescription]
+    tasks: list[str]
+
+
+def describe(net: Emulation) -> EmulationDescription:
+    """Describe an emulation as it is now; hosts get their underlay addresses if they have none yet."""
+    net.underlay.settle()
+    return EmulationDescription(
+        name=net.name,
+        engine=net.engine,
+        seed=net.seed,
+        cost=net.cost,
+        hosts=[_host(host) for host in net.hosts.values()],
+        switches=list(net.switches),
+        links=[
+            LinkDescription(
+                ends=(link.ends[0].device.label, link.ends[1].device.label),
+                properties=link.text,
+                subnet=net.underlay.subnet_of(link),
+            )
+            for link in net.underlay.links
+        ],
+        tasks=[task.name for task in net.tasks],
+    )
+
+
+def _host(host: Host) -> HostDescription:
+    used = [network for network in host.networks.list() if network.driver == "bridge" and _is_worth_showing(network)]
+    return HostDescription(
+        name=host.name,
+        addresses=host.addresses,
+        networks=[_network(network) for network in used],
+        containers=[_container(container) for container in host.containers.list()],
+    )
+
+
+def _is_worth_showing(network: Network) -> bool:
+    """Networks a script made, and the default bridge if somebody is on it."""
+    return network.name != "bridge" or bool(network.containers)
+
+
+def _network(network: Network) -> NetworkDescription:
+    return NetworkDescription(
+        name=network.name,
+        driver=network.driver,
+        scope=network.cnm.scope,
+        subnets=[] if network.subnet is None else [network.subnet],
+        gateways=[] if network.gateway is None else [network.gateway],
+        bridge=network.bridge,
+        internal=network.cnm.internal,
+    )
+
+
+def _container(container: Container) -> ContainerDescription:
+    return ContainerDescription(
+        name=container.name,
+        state=container.state,
+        interfaces=[
+            InterfaceDescription(interface.name, network, ", ".join(interface.addresses), interface.mac)
+            for network, interface in container.interfaces_by_network()
+        ],
+        mode=container.attachment.text,
+    )

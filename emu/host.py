@@ -1,0 +1,66 @@
+"""A Docker host: its namespace, networks and containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emu.cnm.controller import Controller
+from emu.containers import HostContainers
+from emu.device.cost import HostCpu
+from emu.interface import Interface
+from emu.kernel.errors import InvalidValue, NotSupported
+from emu.networks import HostNetworks
+from emu.stack.namespace import Namespace
+
+if TYPE_CHECKING:
+    from emu.emulation import Emulation
+
+HOST_SYSCTLS = {"net.ipv4.ip_forward": 1, "net.bridge.bridge-nf-call-iptables": 1}
+"""What the engine sets when it starts (FACT 8)."""
+
+
+class Host:
+    """A machine with a Docker engine. Made by `net.add_host`, or by the first use of `net.host`.
+
+    name: part of the names of its interfaces. networks, containers: what `docker network` and `docker` manage.
+    namespace: its root network namespace.
+    """
+
+    def __init__(self, net: Emulation, name: str, cpus: int = 1) -> None:
+        if type(cpus) is not int or cpus < 1:
+            raise InvalidValue(f"cpus={cpus!r}: expected 1 or more")
+        if cpus != 1:
+            raise NotSupported(f"cpus={cpus}: a host has one CPU so far; leave it out")
+        self.net = net
+        self.name = name
+        self.cpus = cpus
+        self.cpu = None if net.cost_model is None else HostCpu(net.kernel, name, net.cost_model)
+        self.namespace = Namespace(
+            net.kernel, name, cpu=self.cpu, on_device_added=net.interfaces.add,
+            sysctls=HOST_SYSCTLS,
+        )  # fmt: skip
+        self.namespace.set_up_loopback()
+        self.controller = Controller(
+            net.kernel,
+            self.namespace,
+            profile=net.profile,
+            host_name=name,
+            on_device_added=net.interfaces.add,
+            cpu=self.cpu,
+        )
+        self.networks = HostNetworks(self)
+        self.containers = HostContainers(self)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Its addresses on the underlay, with prefix."""
+        self.net.underlay.settle()
+        return self.net.underlay.prefixed_addresses_of(self)
+
+    def interface(self, name: str) -> Interface:
+        """An interface of the host's own namespace: "eth0", "docker0". Raises NotFound listing what there is."""
+        self.net.underlay.settle()
+        return Interface.find(self.namespace, name, self.name)
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name}>"

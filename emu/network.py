@@ -1,0 +1,119 @@
+"""A network of a host, as a script holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from emu.kernel.errors import Conflict, NotSupported
+
+if TYPE_CHECKING:
+    from emu.cnm.network import Network as CnmNetwork
+    from emu.container import Container
+    from emu.host import Host
+
+
+class Network:
+    """A network: containers can be connected to it and disconnected from it.
+
+    Made by `host.networks.create`; the predefined ones (`bridge`, `host`, `none`) are there from the start.
+    """
+
+    def __init__(self, host: Host, network: CnmNetwork) -> None:
+        self.host = host
+        self.cnm = network
+
+    @property
+    def name(self) -> str:
+        """The name it was created with."""
+        return self.cnm.name
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self.cnm.id
+
+    @property
+    def short_id(self) -> str:
+        """The first 12 digits of the id, as `docker network ls` shows it."""
+        return self.cnm.short_id
+
+    @property
+    def driver(self) -> str:
+        """The name of its driver, such as "bridge"."""
+        return self.cnm.driver_name
+
+    @property
+    def subnet(self) -> str | None:
+        """Its first subnet, "172.18.0.0/16"; None for networks without addresses."""
+        return None if self.cnm.subnet is None else str(self.cnm.subnet)
+
+    @property
+    def gateway(self) -> str | None:
+        """The address of its gateway on the host, or None."""
+        return None if self.cnm.gateway is None else str(self.cnm.gateway.ip)
+
+    @property
+    def bridge(self) -> str | None:
+        """The name of its bridge on the host, "docker0" or "br-" and digits; None when its driver has none."""
+        if self.driver != "bridge":
+            return None
+        wanted = self.cnm.options.get("com.docker.network.bridge.name")
+        return wanted or f"br-{self.short_id}"
+
+    @property
+    def containers(self) -> list[Container]:
+        """The running containers connected to it, in the order in which they were connected."""
+        known = self.host.net.containers
+        return [known[endpoint.name] for endpoint in self.cnm.endpoints.values() if endpoint.name in known]
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """What `docker network inspect` prints, as the engine's version words it."""
+        return self.cnm.attrs
+
+    def connect(
+        self,
+        container: Container | str,
+        aliases: Sequence[str] = (),
+        ipv4_address: str | None = None,
+        ipv6_address: str | None = None,
+        mac_address: str | None = None,
+        gw_priority: int = 0,
+        driver_opts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Connect a container, as `docker network connect`; a stopped one gets its interface at its start.
+
+        aliases: further names on this network. gw_priority: the highest owns the default route.
+        Raises Conflict and InvalidValue in the engine's words, and then nothing has changed.
+        """
+        if ipv6_address is not None:
+            raise NotSupported("ipv6_address=: IPv6 networks are not built yet; leave it out")
+        self._container(container).connect(
+            self,
+            aliases=tuple(aliases),
+            ipv4_address=ipv4_address,
+            mac_address=mac_address,
+            gw_priority=gw_priority,
+            driver_opts=dict(driver_opts or {}),
+        )
+
+    def disconnect(self, container: Container | str, force: bool = False) -> None:
+        """Disconnect a container; its address is free at once. Raises Conflict when it is not connected."""
+        self._container(container).disconnect(self, force=force)
+
+    def remove(self) -> None:
+        """Remove the network. Raises Conflict while running containers are connected to it."""
+        self.host.controller.remove_network(self.cnm)
+        self.host.networks.forget(self)
+
+    def __repr__(self) -> str:
+        return f"<Network {self.name} {self.driver} {self.subnet or 'without addresses'} on {self.host.name}>"
+
+    def _container(self, container: Container | str) -> Container:
+        found = self.host.net.container(container) if isinstance(container, str) else container
+        if found.host is not self.host:
+            raise Conflict(
+                f"network {self.name} belongs to {self.host.name}, but container {found.name} is on {found.host.name}"
+            )
+        return found
