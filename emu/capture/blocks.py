@@ -132,9 +132,9 @@ def interface_description(info: InterfaceInfo, snaplen: int = 0) -> bytes:
 
 
 def describe(info: InterfaceInfo) -> str:
-    """Return the description that people read, with the MTU, for which pcapng has no option of its own."""
+    """Return the description that people read; it says the MTU, for which pcapng has no option of its own."""
     parts = [info.description] if info.description else []
-    if info.mtu is not None:
+    if info.mtu is not None and "mtu" not in info.description.lower():
         parts.append(f"MTU {info.mtu}")
     return ", ".join(parts)
 

@@ -45,6 +45,12 @@ def test_an_interface_is_described_with_all_that_is_known_of_it(tmp_path: Path) 
     assert interface.snaplen == 0
 
 
+def test_a_description_that_says_the_mtu_already_is_left_as_it_is(tmp_path: Path) -> None:
+    info = InterfaceInfo("web1:eth0", description="veth 02:42:ac:12:00:02 mtu 1500", mtu=1500)
+    interface = written(tmp_path, lambda writer: writer.add_interface(info)).interface("web1:eth0")
+    assert interface.description == "veth 02:42:ac:12:00:02 mtu 1500"
+
+
 def test_what_is_not_known_of_an_interface_is_left_out(tmp_path: Path) -> None:
     interface = written(tmp_path, lambda writer: writer.add_interface(InterfaceInfo("tor"))).interface("tor")
     assert (interface.mac, interface.speed_bps, interface.description, interface.hardware) == (None, None, "", "")
