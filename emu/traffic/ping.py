@@ -222,7 +222,7 @@ class Ping:
         """Run to the end (a process); the socket is closed also when the process is stopped."""
         self._done = Event(self._kernel)
         self._done.description = f"answers from {self.address}"  # type: ignore[attr-defined]
-        self._socket = socket = self._namespace.ping_socket(ident=None)
+        self._socket = socket = self._namespace.ping_socket(ident=self._identifier())
         socket.on_reply = self._on_reply
         socket.on_error = self._on_error
         try:
@@ -230,8 +230,7 @@ class Ping:
                 self._alarm.start(self._options.deadline_ns)
             self._lines.append(self._text.header(self._name, self.address, self._options.size))
             self._started_ns = self._kernel.now
-            self._send()
-            self._main_loop()
+            self._send_and_sleep()
             yield self._done
         finally:
             self._sleep.stop()
@@ -257,30 +256,42 @@ class Ping:
 
     # -- the main loop: one call per time that the real program wakes up ----------------
 
+    def _identifier(self) -> int | None:
+        """Return BusyBox's echo identifier, its small process id; None lets the stack choose one, as for iputils."""
+        if self._options.flavour != "busybox":
+            return None
+        return self._kernel.random(f"process ids of {self._namespace.name}").randrange(2, 256)
+
     def _main_loop(self) -> None:
         """Leave, or send what is due, and go to sleep."""
         if self._is_finished():
             self._finish(None)
-            return
-        options = self._options
-        if self._all_sent():
-            if not self._alarm.pending:
-                self._alarm.start(self._linger_ns())
-            remaining_ms = 1000
         else:
-            elapsed_ms = (self._kernel.now - self._last_send_ns) // MILLISECOND
-            interval_ms = options.interval_ns // MILLISECOND
-            if elapsed_ms >= interval_ms:
-                self._send()
-                self._main_loop()
-                return
-            remaining_ms = interval_ms - elapsed_ms
+            self._send_and_sleep()
+
+    def _send_and_sleep(self) -> None:
+        remaining_ms = self._send_if_due()
+        if self._all_sent() and not self._alarm.pending:
+            self._alarm.start(self._linger_ns())
         self._go_to_sleep(remaining_ms)
+
+    def _send_if_due(self) -> int:
+        """Send the next request if its time has come; return how many ms there are until the one after it."""
+        interval_ms = self._options.interval_ns // MILLISECOND
+        if self._all_sent():
+            return 1000
+        elapsed_ms = (self._kernel.now - self._last_send_ns) // MILLISECOND
+        if self._counts.transmitted and elapsed_ms < interval_ms:
+            return interval_ms - elapsed_ms
+        self._send()
+        return interval_ms
 
     def _go_to_sleep(self, remaining_ms: int) -> None:
         """Sleep as iputils does: an exact poll for a rest of the interval, else recvmsg() with the socket's timeout."""
         kernel = self._kernel
         interval_ms = self._options.interval_ns // MILLISECOND
+        if self._done is None or self._done.triggered:
+            return
         if self._options.flavour == "busybox":  # an alarm clock, exact
             if not self._all_sent():
                 self._sleep.start_at(self._last_send_ns + self._options.interval_ns)
@@ -294,6 +305,18 @@ class Ping:
             self._sleep.start_at(wheel_expiry_ns(kernel.now, min(self._options.interval_ns, SECOND)))
 
     def _slept(self, _: None) -> None:
+        """The timeout is over: the program runs after the kernel's own timers of this instant and what they started."""
+        self._kernel.call_later(0, self._queue_for_cpu)
+
+    def _queue_for_cpu(self, _: None) -> None:
+        cpu = self._namespace.cpu
+        if cpu is None or not cpu.start(self._scheduled):
+            self._scheduled(None)
+
+    def _scheduled(self, _: None) -> None:
+        self._namespace.wake(self._woken, None)
+
+    def _woken(self, _: None) -> None:
         self._wake_soon()
 
     def _wake_soon(self) -> None:

@@ -144,7 +144,8 @@ def _round_trip_summary(counts: PingStatistics) -> str:
     times = counts.triptimes_us
     if counts.received and times:
         average = sum(times) // len(times)
-        deviation = isqrt(max(0, sum(time * time for time in times) // len(times) - average * average))
+        variance = sum(time * time for time in times) * len(times) - sum(times) ** 2
+        deviation = isqrt(variance // len(times) ** 2)
         shown = "/".join(milliseconds_text(time) for time in (min(times), average, max(times), deviation))
         parts.append(f"rtt min/avg/max/mdev = {shown} ms")
     if counts.pipe > 1:

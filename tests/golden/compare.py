@@ -379,5 +379,5 @@ def _one_line(frames: Sequence[Seen], index: int) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = value.hex(":" if len(value) == 6 else "") if isinstance(value, bytes) else str(value)
+    text = value.hex(":") if isinstance(value, bytes) else str(value)
     return text if len(text) <= 46 else text[:43] + "..."

@@ -1,0 +1,166 @@
+"""The recorded runs: where the files are, when which command was started, and the emulated run beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import emu
+from emu.capture.interface import InterfaceInfo
+from emu.kernel.tap import Tap, TappedFrame
+from tests.golden.compare import Correspondence, compared, difference, read_pcap
+
+ENGINES = ("20.10", "28", "29")
+FOLDER = Path(__file__).parent
+
+SECOND = 1_000_000_000
+DOCKER_EXEC_NS = 75_000_000
+"""`docker exec` takes so long until the program in the container runs (recorded: 60 to 90 ms)."""
+PROCESS_NS = 25_000_000
+"""The host's own ping in the container's namespace sends so long after its line in the log (recorded: 22 to 30 ms)."""
+PYTHON_NS = 120_000_000
+"""The same for a python3 script."""
+DOCKER_RUN_NS = 300_000_000
+"""The same for the network of a container after `docker run`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recorded scenario folder."""
+
+    engine: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return FOLDER / f"v{self.engine}" / "a-default-bridge"
+
+    def lines(self) -> list[tuple[int, str]]:
+        """Return (time in ns since midnight, text) of every line of the transcript that has a time."""
+        found = []
+        for line in (self.folder / "commands.log").read_text().splitlines():
+            match = re.match(r"\[(\d\d:\d\d:\d\d\.\d{3})\] (.*)", line)
+            if match:
+                time = datetime.strptime(match[1], "%H:%M:%S.%f")
+                seconds = time.hour * 3600 + time.minute * 60 + time.second
+                found.append((seconds * SECOND + time.microsecond * 1000, match[2].strip()))
+        return found
+
+    def time_of(self, text: str, after: str | None = None, nth: int = 0) -> int:
+        """Return when a line that contains the text was logged, in ns since midnight.
+
+        after: text of an earlier line from which to search. nth: which of them, from 0.
+        """
+        lines = self.lines()
+        start = 0
+        if after is not None:
+            start = next(index for index, (_, line) in enumerate(lines) if after in line)
+        return [time_ns for time_ns, line in lines[start:] if text in line][nth]
+
+    def output_of(self, text: str, after: str) -> str:
+        """Return the output that the transcript shows for a command."""
+        log = (self.folder / "commands.log").read_text().splitlines()
+        start = next(index for index, line in enumerate(log) if after in line)
+        start = next(index for index, line in enumerate(log) if index >= start and text in line)
+        output = []
+        for line in log[start + 1 :]:
+            if not line.startswith("    ") or line.startswith("    (exit"):
+                break
+            output.append(line[4:])
+        return "\n".join(output) + "\n"
+
+
+@dataclass(slots=True)
+class Run:
+    """An emulation of the recorded machine: one host, containers c1 and c2 on the default bridge.
+
+    begin_ns: the virtual time of the start of the scenario; what happens before is its history.
+    reachable_s: `base_reachable_time` of all namespaces; how long an entry stays REACHABLE is drawn at random, a long
+    time stands for a draw that outlasts the scenario.
+    """
+
+    recording: Recording
+    scenario: str
+    begin_ns: int
+    reachable_s: int = 30
+    start_containers: bool = True
+    net: emu.Emulation = field(init=False)
+    host: emu.Host = field(init=False)
+    taken: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
+    correspondence: Correspondence = field(default_factory=Correspondence)
+    origin_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.origin_ns = self.recording.time_of(f"{self.scenario}-docker0.pcap")
+        self.net = emu.Emulation(engine=self.recording.engine, seed=1)
+        self.host = self.net.add_host("host1")
+        self.net.interfaces.watch(self._watch)
+        if self.start_containers:
+            for name in ("c1", "c2"):
+                self.run_container(name)
+
+    def run_container(self, name: str) -> emu.Container:
+        """`docker run -d --name c1 bb`."""
+        container = self.host.containers.run(name)
+        for namespace in (container.namespace, self.host.namespace):
+            namespace.sysctl["net.ipv4.neigh.default.base_reachable_time_ms"] = self.reachable_s * 1000
+        return container
+
+    def container(self, name: str) -> emu.Container:
+        """c1 or c2."""
+        return self.host.containers.get(name)
+
+    def when(self, logged_ns: int, delay_ns: int = 0) -> int:
+        """Return the virtual time of what the transcript shows at `logged_ns`, `delay_ns` later."""
+        return self.begin_ns + logged_ns - self.origin_ns + delay_ns
+
+    def command(self, text: str, delay_ns: int, after: str | None = None) -> int:
+        """Return the virtual time at which the program of a recorded command begins to work."""
+        return self.when(self.recording.time_of(text, after), delay_ns)
+
+    def _watch(self, info: InterfaceInfo) -> Tap:
+        packets = self.taken.setdefault(info.name, [])
+
+        def tap(now_ns: int, frame: TappedFrame, direction: int) -> None:
+            packets.append((now_ns, frame.data))
+
+        return tap
+
+    def interface_of(self, point: str) -> str:
+        """Return the emulated interface that stands for a recorded capture point."""
+        if point == "docker0":
+            return "host1:docker0"
+        if point == "c1-veth":
+            return next(name for name in self.taken if name.startswith("host1:veth"))  # c1 was the first
+        return point.replace("-", ":")
+
+    def emulated(self, point: str, end_ns: int | None = None) -> list[tuple[int, bytes]]:
+        """Return what passed a capture point since the scenario began."""
+        packets = self.taken.get(self.interface_of(point), [])
+        return [packet for packet in packets if self.begin_ns <= packet[0] and (end_ns is None or packet[0] < end_ns)]
+
+    def check(
+        self,
+        point: str,
+        scenario: str | None = None,
+        begin_ns: int | None = None,
+        keep: Callable[[bytes], bool] = lambda data: True,
+    ) -> None:
+        """Fail with a readable text unless a capture point shows what was recorded there.
+
+        scenario: another capture of the same transcript that this run also covers.
+        """
+        name = scenario or self.scenario
+        logged_ns = self.recording.time_of(f"{name}-docker0.pcap")
+        stopped_ns = self.recording.time_of("captures stopped", after=f"{name}-docker0.pcap")
+        first_ns, last_ns = self.when(logged_ns), self.when(stopped_ns)
+        recorded = compared(read_pcap(self.recording.folder / f"{name}-{point}.pcap"))
+        packets = self.taken.get(self.interface_of(point), [])
+        emulated = compared(packet for packet in packets if first_ns <= packet[0] < last_ns)
+        exact_macs = bytes.fromhex("0242ac") if self.recording.engine == "20.10" else None
+        label = f"{self.recording.engine} {name}-{point}"
+        text = difference(label, recorded, emulated, self.correspondence, exact_macs)
+        assert text is None, "\n" + str(text)
