@@ -16,6 +16,8 @@ from typing import Any
 
 import emu
 from benchmarks.settings import BenchmarkError, Measurement, Setting
+from emu.container import Container
+from emu.interface import Interface
 
 PAYLOAD = bytes(1000)
 INTERVAL_NS = 20_000
@@ -81,26 +83,44 @@ def bridge_udp(setting: Setting, folder: Path) -> Prepared:
     network = host.networks.create("bench", subnet="10.0.0.0/24")
     sender = host.containers.run("h0", network=network)
     receiver = host.containers.run("h1", network=network)
-    for device in (*veth_ends(host, sender), *veth_ends(host, receiver)):
-        device.set(rate="1Gbit", delay="10us")
+    for container in (sender, receiver):
+        shape_both_ends(container.interface("eth0"))
     if setting.capture != "none":
         interfaces = ["h1:eth0"] if setting.capture == "receiver" else None
         net.capture(folder / "capture.pcapng", interfaces)
-    return Prepared(net.run, udp_flow(net, sender, receiver, setting), hops_per_datagram=3)
+    return Prepared(run_and_close(net), udp_flow(net, sender, receiver, setting), hops_per_datagram=3)
 
 
-def veth_ends(host: Any, container: Any) -> list[Any]:
-    """Return both ends of the container's veth pair."""
-    raise NotImplementedError
+def run_and_close(net: emu.Emulation) -> Callable[[], None]:
+    """Return what is timed: the run, and what is left to write of the captures."""
+
+    def run() -> None:
+        net.run()
+        net.close()
+
+    return run
 
 
-def udp_flow(net: emu.Emulation, sender: Any, receiver: Any, setting: Setting) -> Callable[[], int]:
-    """Send the workload's datagrams from one container to the other; return the counter of arrivals."""
+def shape_both_ends(interface: Interface) -> None:
+    """Give both directions of a container's veth pair 1 Gbit/s and 10 us, as tc would at either end."""
+    on_the_host = interface.peer
+    assert on_the_host is not None, f"{interface.label} is no end of a veth pair"
+    for end in (interface, on_the_host):
+        end.set(rate="1Gbit", delay="10us")
+
+
+def udp_flow(net: emu.Emulation, sender: Container, receiver: Container, setting: Setting) -> Callable[[], int]:
+    """Send the workload's datagrams from one container to the other; return the counter of arrivals.
+
+    With checksums the sender computes one over each datagram and the receiver verifies it; without them the socket
+    option "no checksum" is set, and headers are verified only if a link altered the frame, as is emu's default.
+    """
     sink = Sink()
     incoming = receiver.udp(SINK_PORT)
     incoming.on_datagram = sink.receive
     outgoing = sender.udp(SOURCE_PORT)
     outgoing.checksum = setting.checksums
+    receiver.namespace.verify_checksums = setting.checksums
     destination = (receiver.interface("eth0").addresses[0].split("/")[0], SINK_PORT)
     net.kernel.call_at(FIRST_NS, Source(net, outgoing, destination, 1).send)
     net.kernel.call_at(START_NS, Source(net, outgoing, destination, setting.count).send)

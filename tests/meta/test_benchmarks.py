@@ -1,0 +1,114 @@
+"""The benchmark harness works: small runs give complete results, and wrong questions get clear answers."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness import capture_folder
+from benchmarks.peer_ns3 import find_ns3
+from benchmarks.settings import Setting
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REQUIRED = {
+    "workload",
+    "capture",
+    "checksums",
+    "frame_hops_per_s",
+    "us_per_datagram",
+    "peak_rss_mib",
+    "peer",
+    "peer_build",
+    "peer_us_per_datagram",
+    "ratio",
+}
+
+
+def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m benchmarks` as a user would."""
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("checksums", [[], ["--checksums"]], ids=["no checksums", "checksums"])
+def test_a_small_run_measures_every_capture_setting(tmp_path, checksums):
+    file = tmp_path / "results.json"
+
+    process = benchmarks("run", "bridge-udp", "--count=50", "--rounds=1", "--json", str(file), *checksums)
+
+    assert process.returncode == 0, process.stderr
+    results = json.loads(file.read_text())["results"]
+    assert [result["capture"] for result in results] == ["none", "receiver", "all"]
+    for result in results:
+        assert result.keys() >= REQUIRED
+        assert result["checksums"] is bool(checksums)
+        assert result["datagrams"] == 51
+        assert 0 < result["peak_rss_mib"] < 200
+        assert result["peer"] is result["peer_build"] is result["peer_us_per_datagram"] is result["ratio"] is None
+    sizes = [result["capture_mib"] for result in results]
+    assert sizes[0] == 0 < sizes[1] < sizes[2]
+    assert "us/datagram" in process.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "teleport-udp"], "no workload 'teleport-udp'"),
+        (["run", "bridge-udp", "--capture", "none,some"], "no capture 'some'"),
+        (["measure", "bridge-udp", "--variant", "faster"], "no variant 'faster'"),
+        (["run", "bridge-udp", "--rounds", "0"], "0 is less than 1"),
+    ],
+)
+def test_what_cannot_be_measured_is_a_clear_error(arguments, message):
+    process = benchmarks(*arguments)
+
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_lost_datagrams_are_no_result(tmp_path):
+    program = tmp_path / "peer"
+    program.write_text('#!/bin/sh\necho \'{"rx": 7, "run_s": 1.0, "run_cpu_s": 1.0, "rss_mb": 1.0}\'\n')
+    program.chmod(0o755)
+
+    process = benchmarks(
+        "run", "bridge-udp", "--count=20", "--rounds=1", "--capture=none", "--peer=ns3", "--peer-program", str(program)
+    )
+
+    assert process.returncode == 2
+    assert "ns-3 delivered 7 datagrams instead of 21" in process.stderr
+
+
+def test_the_peer_gives_time_and_ratio(tmp_path):
+    program = tmp_path / "peer"
+    program.write_text('#!/bin/sh\necho \'{"rx": 21, "run_s": 2.1, "run_cpu_s": 2.1, "rss_mb": 1.0}\'\n')
+    program.chmod(0o755)
+    file = tmp_path / "results.json"
+
+    process = benchmarks(
+        *("run", "bridge-udp", "--count=20", "--rounds=1", "--capture=none", "--checksums", "--json", str(file)),
+        *("--peer=ns3", "--peer-program", str(program), "--peer-build", "a stand-in"),
+    )
+
+    assert process.returncode == 0, process.stderr
+    (result,) = json.loads(file.read_text())["results"]
+    assert (result["peer"], result["peer_build"]) == ("ns-3", "a stand-in")
+    assert result["peer_us_per_datagram"] == pytest.approx(100_000)
+    assert result["ratio"] == pytest.approx(100_000 / result["us_per_datagram"], rel=0.01)
+    assert "FCS" in process.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ and libns3-dev")
+def test_the_ns3_program_does_the_same_work():
+    peer = find_ns3()
+    if peer is None:
+        pytest.skip("ns-3 is not installed")
+    with capture_folder() as folder:
+        measurement = peer.measure(Setting("bridge-udp", "all", True, 100), folder)
+    assert measurement.datagrams == 101
+    assert measurement.capture_mib > 0
