@@ -21,9 +21,7 @@ class IcmpLimiter:
 
     __slots__ = ("_common_credit_ns", "_common_since_ns", "_tokens", "burst", "per_second", "ratelimit_ms", "ratemask")
 
-    def __init__(
-        self, ratelimit_ms: int = 1000, ratemask: int = 6168, per_second: int = 1000, burst: int = 50
-    ) -> None:
+    def __init__(self, ratelimit_ms: int = 1000, ratemask: int = 6168, per_second: int = 1000, burst: int = 50) -> None:
         self.ratelimit_ms = ratelimit_ms
         self.ratemask = ratemask
         self.per_second = per_second

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-JIFFY_NS = 4_000_000
-"""One tick of a Linux kernel with HZ=250, as the recorded one."""
+from emu.kernel.jiffies import JIFFY_NS
 
 
 class IdentCounters:

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from emu.kernel.errors import NotFound
+from emu.kernel.jiffies import wheel_expiry_ns
 from emu.stack.fragment import truesize
 from emu.wire.address import ZERO_MAC, ipv4_to_bytes, ipv4_to_text, mac_to_bytes, mac_to_text
 from emu.wire.drop import DropReason
@@ -39,9 +40,20 @@ REDRAW_NS = 300 * NS_PER_S
 
 
 class NeighbourSettings:
-    """The timers and limits of one device's neighbours, read from the sysctls, in ns and bytes."""
+    """The timers and limits of one device's neighbours, read from the sysctls, in ns and bytes.
 
-    __slots__ = ("base_reachable_ns", "delay_ns", "locktime_ns", "mcast_solicit", "queue_bytes", "retrans_ns", "ucast_solicit")
+    The timers run on the kernel's timer wheel, which rounds up: 1 s becomes about 1.02 s, 5 s about 5.12 s.
+    """
+
+    __slots__ = (
+        "base_reachable_ns",
+        "delay_ns",
+        "locktime_ns",
+        "mcast_solicit",
+        "queue_bytes",
+        "retrans_ns",
+        "ucast_solicit",
+    )
 
     def __init__(self, sysctl: Sysctls, device_name: str) -> None:
         self.base_reachable_ns = sysctl.neighbour(device_name, "base_reachable_time_ms") * NS_PER_MS
@@ -201,7 +213,7 @@ class Neighbour:
             return
         self._change(state)
         if state is REACHABLE:
-            self._ageing.start(self._owner.reachable_time_ns())
+            self._start_ageing()
         if old not in VALID_STATES:
             self._flush_queue()
 
@@ -231,6 +243,12 @@ class Neighbour:
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
+    def _start_ageing(self) -> None:
+        """Let the entry grow stale when its confirmation has become too old."""
+        now_ns = self._owner.kernel.now
+        left_ns = max(0, self.confirmed_ns + self._owner.reachable_time_ns() - now_ns)
+        self._ageing.start_at(wheel_expiry_ns(now_ns, left_ns))
+
     def _expire(self, _: object) -> None:
         state = self.state
         if state is REACHABLE:
@@ -245,7 +263,7 @@ class Neighbour:
         reachable_ns = self._owner.reachable_time_ns()
         delay_ns = self._owner.neighbour_settings.delay_ns
         if now_ns < self.confirmed_ns + reachable_ns:
-            self._ageing.start_at(self.confirmed_ns + reachable_ns)
+            self._start_ageing()
         elif now_ns <= self.used_ns + delay_ns:
             self.updated_ns = now_ns
             self._change(DELAY)
@@ -259,7 +277,7 @@ class Neighbour:
         settings = self._owner.neighbour_settings
         if now_ns <= self.confirmed_ns + settings.delay_ns:
             self._change(REACHABLE)
-            self._ageing.start_at(max(now_ns, self.confirmed_ns + self._owner.reachable_time_ns()))
+            self._start_ageing()
             return
         self.updated_ns = now_ns
         self.probes = 0
@@ -352,7 +370,9 @@ class NeighbourTable:
 
     def entries(self) -> list[tuple[str, Neighbour]]:
         """Return (device name, entry) for all entries: device by device, oldest entry first."""
-        return [(name, entry) for name, interface in self._interfaces.items() for entry in interface.neighbours.values()]
+        return [
+            (name, entry) for name, interface in self._interfaces.items() for entry in interface.neighbours.values()
+        ]
 
     def text(self) -> str:
         """Return the table as `ip neigh` prints it."""

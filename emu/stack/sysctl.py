@@ -23,8 +23,10 @@ DEFAULTS: dict[str, int] = {
     "net.ipv4.route.mtu_expires": 600,
     "net.ipv4.route.min_pmtu": 552,
     "net.core.rmem_default": 212992,
+    "net.bridge.bridge-nf-call-iptables": 0,
 }
-"""Settings of the whole namespace (FACTS 8, 36). Linux's one `ip_local_port_range` is split in two integers."""
+"""Settings of the whole namespace (FACTS 8, 36). `bridge-nf-call-iptables` is 0 until br_netfilter is loaded, as the
+engine does. Linux's one `ip_local_port_range` is split in two integers."""
 
 NEIGHBOUR_DEFAULTS: dict[str, int] = {
     "base_reachable_time_ms": 30000,

@@ -1,0 +1,99 @@
+"""Text dumps of a namespace in the form of iproute2: `ip addr`, `ip -s link`, `ip -s neigh`, `ip route`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emu.wire.address import ipv4_to_text, mac_to_text
+
+if TYPE_CHECKING:
+    from emu.device.netdevice import NetDevice
+    from emu.stack.interface import Interface, InterfaceAddress
+    from emu.stack.namespace import Namespace
+
+NS_PER_S = 1_000_000_000
+
+
+def addresses(namespace: Namespace) -> str:
+    """Return `ip addr`.
+
+    Limits: no peer ifindex ("eth0@if6"), no group or queue length of other values than the defaults.
+    """
+    return "".join(
+        _link_lines(interface.device) + "".join(_address_lines(interface, entry) for entry in interface.addresses)
+        for interface in namespace.interfaces.values()
+    )
+
+
+def link_statistics(namespace: Namespace) -> str:
+    """Return `ip -s link`; errors, missed, carrier and collision counts are always 0."""
+    return "".join(_link_lines(device) + _statistics_lines(device) for device in namespace.devices.values())
+
+
+def neighbour_statistics(namespace: Namespace) -> str:
+    """Return `ip -s neigh`: used/confirmed/updated in whole seconds ago, and the requests sent."""
+    now_ns = namespace.kernel.now
+    lines = []
+    for name, entry in namespace.neighbours.entries():
+        head, _, state = entry.text(name).rstrip().rpartition(" ")
+        ages = "/".join(
+            str(max(0, now_ns - time_ns) // NS_PER_S)
+            for time_ns in (entry.used_ns, entry.confirmed_ns, entry.updated_ns)
+        )
+        lines.append(f"{head} used {ages} probes {entry.probes} {state} \n")
+    return "".join(lines)
+
+
+def all_routes(namespace: Namespace) -> str:
+    """Return `ip route show table all`: the main table, then the local one."""
+    lines = [namespace.routes.text()]
+    for interface in namespace.interfaces.values():
+        name = interface.device.name
+        for entry in interface.addresses:
+            own = ipv4_to_text(entry.address)
+            tail = f"dev {name} table local proto kernel scope"
+            if interface.is_loopback:
+                lines.append(f"local {ipv4_to_text(entry.network)}/{entry.prefix_length} {tail} host src {own} \n")
+            lines.append(f"local {own} {tail} host src {own} \n")
+            if entry.broadcast is not None:
+                lines.append(f"broadcast {ipv4_to_text(entry.broadcast)} {tail} link src {own} \n")
+    return "".join(lines)
+
+
+def _link_lines(device: NetDevice) -> str:
+    loopback = device.kind == "loopback"
+    flags = ["LOOPBACK"] if loopback else ["BROADCAST", "MULTICAST"]
+    if device.is_up and not device.carrier:
+        flags.insert(0, "NO-CARRIER")
+    if device.is_up:
+        flags.append("UP")
+        if device.carrier:
+            flags.append("LOWER_UP")
+    state = "UNKNOWN" if loopback and device.is_up else "UP" if device.is_up and device.carrier else "DOWN"
+    master = "" if device.master is None else f" master {device.master.name}"
+    kind, broadcast = ("loopback", "00:00:00:00:00:00") if loopback else ("ether", "ff:ff:ff:ff:ff:ff")
+    return (
+        f"{device.ifindex}: {device.name}: <{','.join(flags)}> mtu {device.mtu} qdisc noqueue{master} state {state} "
+        f"group default qlen 1000\n"
+        f"    link/{kind} {mac_to_text(device.mac)} brd {broadcast}\n"
+    )
+
+
+def _address_lines(interface: Interface, entry: InterfaceAddress) -> str:
+    broadcast = ""
+    if entry.broadcast is not None and not interface.is_loopback:
+        broadcast = f" brd {ipv4_to_text(entry.broadcast)}"
+    scope = "host" if interface.is_loopback else "global"
+    return (
+        f"    inet {ipv4_to_text(entry.address)}/{entry.prefix_length}{broadcast} scope {scope} "
+        f"{interface.device.name}\n       valid_lft forever preferred_lft forever\n"
+    )
+
+
+def _statistics_lines(device: NetDevice) -> str:
+    return (
+        "    RX:  bytes packets errors dropped  missed   mcast\n"
+        f"    {device.rx_bytes:>10} {device.rx_packets:>7}      0 {device.rx_dropped:>7}       0       0\n"
+        "    TX:  bytes packets errors dropped carrier collsns\n"
+        f"    {device.tx_bytes:>10} {device.tx_packets:>7}      0 {device.tx_dropped:>7}       0       0\n"
+    )
