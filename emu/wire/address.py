@@ -37,7 +37,7 @@ def is_ipv4_text(text: str) -> bool:
     return _parse_ipv4(text) is not None
 
 
-def _parse_ipv4(text: str) -> bytes | None:
+def _parse_ipv4(text: object) -> bytes | None:
     if not isinstance(text, str):
         return None
     parts = text.split(".")
@@ -77,7 +77,7 @@ def is_mac_text(text: str) -> bool:
     return _parse_mac(text) is not None
 
 
-def _parse_mac(text: str) -> bytes | None:
+def _parse_mac(text: object) -> bytes | None:
     if not isinstance(text, str) or len(text) != 17:
         return None
     parts = text.split("-" if text[2] == "-" else ":")
