@@ -62,7 +62,7 @@ class Bridge(NetDevice):
 
     # -- the bridge's own traffic -------------------------------------------------------------------------------------
 
-    def transmit(self, frame: Frame) -> bool:
+    def transmit(self, frame: Frame, /) -> bool:
         """Send a frame of this namespace out of the ports; True unless it is down (what ports refuse is silent)."""
         if not self.is_up:
             self.drop_sent(frame, DropReason.DEVICE_DOWN)

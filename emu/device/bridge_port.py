@@ -7,7 +7,6 @@ depended on changes; the ages of both addresses are kept and checked exactly on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emu.device.fdb import FdbEntry
@@ -31,8 +30,8 @@ PAUSE_GROUP = 1
 
 PORT_STATES = ("disabled", "forwarding")
 
-Decision = tuple[FdbEntry, FdbEntry, Callable[[Frame], bool], "BridgePort | None", int]
-"""Source entry, destination entry, the egress device's `transmit`, the egress port if netfilter must be asked about
+Decision = tuple[FdbEntry, FdbEntry, NetDevice, "BridgePort | None", int]
+"""Source entry, destination entry, the egress device, the egress port if netfilter must be asked about
 every frame (else None), and the longest frame that needs no netfilter."""
 
 
@@ -49,6 +48,7 @@ class BridgePort:
         "bridge",
         "cache",
         "device",
+        "fdb",
         "flood",
         "forwards",
         "hairpin",
@@ -61,6 +61,7 @@ class BridgePort:
     def __init__(self, bridge: Bridge, device: NetDevice, hairpin: bool) -> None:
         self._kernel: Kernel = device.kernel
         self.bridge = bridge
+        self.fdb = bridge.fdb
         self.device = device
         self.mac = device.mac  # as entered in the FDB
         self.hairpin = hairpin
@@ -130,14 +131,14 @@ class BridgePort:
         """Take a frame from the port's device; no netfilter, no costs."""
         decision = self.cache.get(frame.data[:12])
         if decision is not None:
-            source, destination, transmit, _, _ = decision
+            source, destination, egress, _, _ = decision
             now = self._kernel.now
-            bridge = self.bridge
-            if now - destination.updated_ns < bridge.fdb.ageing_ns:
+            if now - destination.updated_ns < self.fdb.ageing_ns:
                 source.updated_ns = now
-                tap = bridge.tap
+                tap = self.bridge.tap
                 if tap is not None:
                     tap(now, frame, DIRECTION_IN)
+                transmit = egress.transmit
                 transmit(frame)
                 return
         self._input_slowly(frame)
@@ -151,16 +152,17 @@ class BridgePort:
         data = frame.data
         decision = self.cache.get(data[:12])
         if decision is not None:
-            source, destination, transmit, ask_about, limit = decision
+            source, destination, egress, ask_about, limit = decision
             if IPV4_HEADER_END <= len(data) <= limit and not data[20] & 0x3F and not data[21]:
                 now = self._kernel.now
                 bridge = self.bridge
-                if now - destination.updated_ns < bridge.fdb.ageing_ns:
+                if now - destination.updated_ns < self.fdb.ageing_ns:
                     source.updated_ns = now
                     tap = bridge.tap
                     if tap is not None:
                         tap(now, frame, DIRECTION_IN)
                     if ask_about is None or bridge.allows(frame, self, ask_about):
+                        transmit = egress.transmit
                         transmit(frame)
                     return
         self._input_slowly(frame)
@@ -191,7 +193,7 @@ class BridgePort:
             return
         if destination[5] and is_reserved_group_mac(destination):
             if destination[5] != PAUSE_GROUP and self.learning:
-                self.bridge.fdb.learn(source, self)
+                self.fdb.learn(source, self)
             self.device.drop(frame, DropReason.BRIDGE_RESERVED_GROUP)
             return
         bridge = self.bridge
@@ -202,7 +204,7 @@ class BridgePort:
                 return
             reassembled = passed is not frame
             frame = passed
-        source_entry = bridge.fdb.learn(source, self) if self.learning else None
+        source_entry = self.fdb.learn(source, self) if self.learning else None
         tap = bridge.tap
         if tap is not None:
             tap(self._kernel.now, frame, DIRECTION_IN)
@@ -210,7 +212,7 @@ class BridgePort:
             bridge.flood(frame, self, reassembled)
             bridge.deliver_locally(frame)
             return
-        entry = bridge.fdb.lookup(destination)
+        entry = self.fdb.lookup(destination)
         if entry is None:
             bridge.flood(frame, self, reassembled)
         elif entry.is_local:
@@ -248,7 +250,7 @@ class BridgePort:
         if len(self.cache) >= CACHE_LIMIT:
             self.cache.clear()
         limit = out_port.device.mtu + ETHERNET_HEADER_BYTES
-        self.cache[key] = (source, destination, out_port.device.transmit, ask_about, limit)
+        self.cache[key] = (source, destination, out_port.device, ask_about, limit)
 
     # -- output -------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from emu.device.impairment import Impairments
 from emu.device.queue import TransmitQueue
+from emu.kernel.tap import DIRECTION_OUT
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
 
@@ -136,6 +137,37 @@ class CableDirection:
         else:
             self.deliver = destination.arrive
         source.send = self.send
+        # The commonest line has a way in of its own that saves a call per frame.
+        plain = (
+            self.send == self._send_serialized and self.cpu is None and not (self.framing_bytes or self.minimum_bytes)
+        )
+        source.transmit = self._transmit_serialized if plain else source.transmit_generally
+
+    # -- the way in of a line with nothing but a rate and a delay, on a host whose work is free -----------------------
+
+    def _transmit_serialized(self, frame: Frame) -> bool:
+        """Do what `WiredDevice.transmit_generally` and `_send_serialized` do, in one go."""
+        source = self.source
+        size = len(frame.data)
+        if size > source.size_limit:
+            return source.refuse(frame, size)
+        kernel = self.kernel
+        now = kernel.now
+        sequence = self.next_sequence()
+        start = self.busy
+        if start <= now:
+            start = now
+        elif not self.queue.admit(now, start, size, sequence):
+            source.tx_dropped += 1
+            return self._refuse(frame)
+        self.busy = done = start + size * self.per_byte
+        heappush(self.heap, (done + self.delay_ns, 1, sequence, self.deliver, frame))
+        source.tx_packets += 1
+        source.tx_bytes += size
+        tap = source.tap
+        if tap is not None:
+            tap(now, frame, DIRECTION_OUT)
+        return True
 
     # -- sending: one of these is `send` ------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ class LoopbackDevice(NetDevice):
         self.mtu = LOOPBACK_MTU
         self.transmit_cost_ns = 0
 
-    def transmit(self, frame: Frame) -> bool:
+    def transmit(self, frame: Frame, /) -> bool:
         """Hand the frame back to this namespace."""
         if not self.running:
             self.drop_sent(frame, DropReason.DEVICE_DOWN)

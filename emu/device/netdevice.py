@@ -95,7 +95,7 @@ class NetDevice:
 
     # -- the per-frame path -------------------------------------------------------------------------------------------
 
-    def transmit(self, frame: Frame) -> bool:
+    def transmit(self, frame: Frame, /) -> bool:
         """Send a frame from the stack or the bridge towards the wire.
 
         Returns False when the device refused it at once, which a Linux sender sees as ENOBUFS; the drop is counted

@@ -21,10 +21,14 @@ class WiredDevice(NetDevice):
     """A device joined to exactly one other by a cable.
 
     peer: the device at the other end. direction: the cable's direction away from here. send: `direction.send`.
-    size_limit: the longest frame that may leave; longer ones are refused.
+    transmit: see `NetDevice.transmit`; chosen by the direction according to what is configured, so read it from the
+        device for every frame.
+    size_limit: the longest frame that may leave, -1 while nothing may; longer ones are refused.
     """
 
-    __slots__ = ("cable", "direction", "peer", "receive_cost_ns", "send", "size_limit", "transmit_cost_ns")
+    __slots__ = ("cable", "direction", "peer", "receive_cost_ns", "send", "size_limit", "transmit", "transmit_cost_ns")
+
+    transmit: Callable[[Frame], bool]
 
     def __init__(self, kernel: Kernel, name: str, mac: bytes, mtu: int = 1500) -> None:
         super().__init__(kernel, name, mac, mtu)
@@ -32,17 +36,18 @@ class WiredDevice(NetDevice):
         self.cable: Cable | None = None
         self.direction: CableDirection | None = None
         self.send: Callable[[Frame], bool] = _send_nowhere
-        self.size_limit = 0
+        self.transmit = self.transmit_generally
+        self.size_limit = -1
         self.transmit_cost_ns = 0
         self.receive_cost_ns = 0
 
     # -- the per-frame path -------------------------------------------------------------------------------------------
 
-    def transmit(self, frame: Frame) -> bool:
-        """Send a frame to the other end (see `NetDevice.transmit`)."""
+    def transmit_generally(self, frame: Frame) -> bool:
+        """Send a frame to the other end, whatever is configured (see `NetDevice.transmit`)."""
         size = len(frame.data)
-        if not self.running or size > self.size_limit:
-            return self._refuse(frame, size)
+        if size > self.size_limit:
+            return self.refuse(frame, size)
         cpu = self._cpu
         if cpu is not None:
             cpu.busy_until_ns += self.transmit_cost_ns
@@ -70,7 +75,7 @@ class WiredDevice(NetDevice):
             cpu.busy_until_ns += self.receive_cost_ns
         self.receive(frame)
 
-    def _refuse(self, frame: Frame, size: int) -> bool:
+    def refuse(self, frame: Frame, size: int) -> bool:
         """Give up a frame that cannot be sent; return what `transmit` returns for it."""
         if not self.is_up:
             self.drop_sent(frame, DropReason.DEVICE_DOWN)
@@ -114,14 +119,16 @@ class WiredDevice(NetDevice):
             peer.cable_changed()
 
     def _changed(self) -> None:
+        self.running = self.is_up and self.carrier
         self._update_size_limits()
         super()._changed()
 
     def _update_size_limits(self) -> None:
         """Recompute how long a frame may be that leaves here, and one that leaves at the other end."""
-        self.size_limit = self._largest_frame()
-        if self.peer is not None:
-            self.peer.size_limit = self.peer._largest_frame()
+        self.size_limit = self._largest_frame() if self.running else -1
+        peer = self.peer
+        if peer is not None:
+            peer.size_limit = peer._largest_frame() if peer.running else -1
 
     def _largest_frame(self) -> int:
         """A bridge forwards to a port only what fits the port's MTU and a VLAN tag (FACT 29)."""
