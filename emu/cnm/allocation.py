@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from emu.cnm.drivers.driver import SkipsGateway
+from emu.cnm.ids import format_mac
 from emu.cnm.ipam.config import IpamConfig, parse_address
 from emu.cnm.ipam.driver import (
     ENDPOINT_MAC,
@@ -21,7 +22,6 @@ from emu.cnm.ipam.driver import (
     Pending,
     PoolRequest,
 )
-from emu.cnm.ids import format_mac
 from emu.cnm.network import NetworkPool
 from emu.kernel.errors import Conflict, EmuError, InvalidValue
 

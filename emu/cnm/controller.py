@@ -351,9 +351,7 @@ class Controller:
         """
         found = self._own(network)
         refuse_deleted(sandbox)
-        settings = EndpointSettings(
-            ipv4_address, mac_address, tuple(aliases), gw_priority, dict(driver_opts or {})
-        )
+        settings = EndpointSettings(ipv4_address, mac_address, tuple(aliases), gw_priority, dict(driver_opts or {}))
         self._check_modes(found, sandbox)
         endpoint_name = name or sandbox.container_name
         check_settings(self.profile, found, settings, at_start=at_start)
@@ -384,9 +382,7 @@ class Controller:
                 "container cannot be connected to multiple networks with one of the networks in private (none) mode"
             )
 
-    def _create_endpoint(
-        self, network: Network, name: str, settings: EndpointSettings, undo: ExitStack
-    ) -> Endpoint:
+    def _create_endpoint(self, network: Network, name: str, settings: EndpointSettings, undo: ExitStack) -> Endpoint:
         endpoint = Endpoint(network, self.ids.object_id(), name, settings)
         if settings.mac_address is not None:
             endpoint.mac = parse_mac(settings.mac_address)

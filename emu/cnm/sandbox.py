@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from bisect import insort
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from emu.cnm.drivers.driver import JoinInfo
 from emu.cnm.gateway import choose_gateway, endpoint_key
 from emu.cnm.naming import InterfaceNumbers
-from emu.kernel.errors import Conflict, EmuError, InvalidValue
+from emu.kernel.errors import Conflict, EmuError, InvalidValue, NotFound
 
 if TYPE_CHECKING:
     from emu.cnm.controller import Controller
@@ -173,9 +173,7 @@ class Sandbox:
     def _announce(self, endpoint: Endpoint, device: NetDevice) -> None:
         info = endpoint.join_info
         if endpoint.address is not None and info.announce_count:
-            self.namespace.announce(
-                device, str(endpoint.address.ip), info.announce_count, info.announce_interval_ns
-            )
+            self.namespace.announce(device, str(endpoint.address.ip), info.announce_count, info.announce_interval_ns)
 
     def _remove_device(self, device: NetDevice) -> None:
         device.set_down()
@@ -188,7 +186,9 @@ class Sandbox:
         if chosen is current:
             return
         if current is not None and current.device is not None:
-            self.namespace.routes.remove("default", device=current.device)
+            # The route is gone already when the script had set the interface down.
+            with suppress(NotFound):
+                self.namespace.routes.remove("default", device=current.device)
         self._gateway_endpoint = None
         if chosen is not None and chosen.device is not None:
             self.namespace.routes.add("default", device=chosen.device, via=str(chosen.gateway))

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from emu.cnm.profile import Profile
 
 
-def check_settings(
-    profile: Profile, network: Network, settings: EndpointSettings, *, at_start: bool
-) -> None:
+def check_settings(profile: Profile, network: Network, settings: EndpointSettings, *, at_start: bool) -> None:
     """Check settings against a network, before anything is made.
 
     :param at_start: the container is being created or started (else: ``docker network connect``).
@@ -49,9 +47,7 @@ def check_notation(profile: Profile, settings: EndpointSettings) -> None:
         raise InvalidValue(profile.text("address_notation", address=settings.ipv4_address))
 
 
-def _address_problems(
-    profile: Profile, network: Network, settings: EndpointSettings, *, at_start: bool
-) -> list[str]:
+def _address_problems(profile: Profile, network: Network, settings: EndpointSettings, *, at_start: bool) -> list[str]:
     text = settings.ipv4_address
     if text is None:
         return []
@@ -82,9 +78,7 @@ def _parse(text: str) -> ipaddress.IPv4Address | None:
 
 
 def _in_subnet(network: Network, address: ipaddress.IPv4Address | None) -> bool:
-    return address is not None and any(
-        pool.subnet is not None and address in pool.subnet for pool in network.pools
-    )
+    return address is not None and any(pool.subnet is not None and address in pool.subnet for pool in network.pools)
 
 
 def start_error(profile: Profile, error: EmuError) -> EmuError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from emu.cnm.attachments import Attachments
 from emu.cnm.controller import Controller
 from emu.cnm.profile import profile
 from emu.device.veth import create_veth
 from emu.kernel import Kernel
 from emu.stack.namespace import Namespace
+from tests.cnm.attachments import Attachments
 
 
 class Lab:
@@ -44,4 +44,4 @@ class Lab:
     def container_id(self) -> str:
         """Return a new id of 64 hex digits."""
         self._containers += 1
-        return f"{self._containers:064x}"
+        return f"{self._containers:012x}".ljust(64, "0")

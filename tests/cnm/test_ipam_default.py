@@ -16,6 +16,7 @@ from emu.cnm.profile import profile
 from emu.kernel.errors import Conflict, EmuError, InvalidValue, NotFound
 
 ENGINES = ("20.10", "28", "29")
+PARSE_FAILED = 'failed to parse pool request for address space "LocalDefault" '
 
 
 def make(engine: str = "29") -> DefaultIpam:
@@ -160,9 +161,9 @@ def test_network_broadcast_and_taken_addresses_are_in_use_and_others_out_of_rang
     granted = pool(ipam, "10.0.0.0/24")
     address(ipam, granted, "10.0.0.9")
     for taken in ("10.0.0.0", "10.0.0.255", "10.0.0.9"):
-        with pytest.raises(Conflict, match="^Address already in use$"):
+        with pytest.raises(Conflict, match=r"^Address already in use$"):
             address(ipam, granted, taken)
-    with pytest.raises(InvalidValue, match="^requested address is out of range$"):
+    with pytest.raises(InvalidValue, match=r"^requested address is out of range$"):
         address(ipam, granted, "10.0.1.1")
 
 
@@ -170,14 +171,18 @@ def test_network_broadcast_and_taken_addresses_are_in_use_and_others_out_of_rang
     ("request_", "error", "text"),
     [
         (PoolRequest("Nowhere"), NotFound, "cannot find address space Nowhere"),
-        (PoolRequest("LocalDefault", "nonsense"), InvalidValue,
-         'failed to parse pool request for address space "LocalDefault" pool "nonsense" subpool "": '
-         "invalid address pool"),
-        (PoolRequest("LocalDefault", "", "10.0.0.0/28"), InvalidValue,
-         'failed to parse pool request for address space "LocalDefault" pool "" subpool "10.0.0.0/28": '
-         "invalid address subpool"),
+        (
+            PoolRequest("LocalDefault", "nonsense"),
+            InvalidValue,
+            PARSE_FAILED + 'pool "nonsense" subpool "": invalid address pool',
+        ),
+        (
+            PoolRequest("LocalDefault", "", "10.0.0.0/28"),
+            InvalidValue,
+            PARSE_FAILED + 'pool "" subpool "10.0.0.0/28": invalid address subpool',
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_pool_request_is_said_in_docker_s_words(
     request_: PoolRequest, error: type[EmuError], text: str
 ) -> None:

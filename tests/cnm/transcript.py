@@ -11,6 +11,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 ENGINES = ("20.10", "28", "29")
 
 _COMMAND = re.compile(r"\[[\d:.]+\] \S+# (.*)")
+_ID = re.compile(r"[0-9a-f]{64}")
 _NOISE = re.compile(
     r"(See 'docker run --help'\.|Run 'docker run --help' for more information|exit status 1|"
     r"Usage:  docker run .*|\[\]|Error: failed to start containers: .*|failed to start containers: .*)"
@@ -36,13 +37,15 @@ class Command:
     @property
     def message(self) -> str:
         """Return the daemon's message; what the docker command line tool adds to it is left out."""
-        kept = [line for line in self.lines if line and not _NOISE.fullmatch(line)]
+        kept = [line for line in self.lines if line and not _NOISE.fullmatch(line) and not _ID.fullmatch(line)]
         text = "\n".join(kept)
         text = re.sub(r"^(docker: )?(Error response from daemon: )?", "", text)
         text = re.sub(r"^Error: No such network: (.*)$", r"network \1 not found", text)
-        if self.lines and self.lines[-1].startswith("docker: ") or self.argv[1] == "run":
-            text = text.removesuffix(".") if "Run 'docker run --help' for more information" not in self.lines else text
-        return mask(text)
+        if self.argv[1] == "run" and not any(line.startswith("Run 'docker run --help'") for line in self.lines):
+            text = text.removesuffix(".")  # the tool of 20.10 ends the message with a full stop
+        # Engine 20.10 configures interfaces in a hook of its container runtime, which wraps the engine's message.
+        hook = re.search(r'level=fatal msg="(.*)": unknown$', text)
+        return mask(hook[1].replace('\\"', '"') if hook else text)
 
 
 def mask(text: str) -> str:

@@ -123,8 +123,8 @@ class BridgeDriver:
     def delete_network(self, network: Network) -> None:
         """Remove the bridge and its rules."""
         entry = self.networks.pop(network.id)
-        entry.device.set_down()
         self._controller.namespace.remove_device(entry.device)
+        entry.device.delete()
         self._update_firewall()
 
     def _update_firewall(self) -> None:
@@ -150,8 +150,6 @@ class BridgeDriver:
         )
         namespace = self._controller.namespace
         namespace.add_device(host_end, host_name)
-        if entry.options.mtu:
-            entry.device.set_mtu(entry.options.mtu)
         entry.device.add_port(host_end)
         host_end.set_up()
         self._pairs[endpoint.id] = _Pair(host_end, container_end)
@@ -170,9 +168,8 @@ class BridgeDriver:
     def delete_endpoint(self, endpoint: Endpoint) -> None:
         """Remove the veth pair; the bridge forgets its addresses at once (FACT 13)."""
         pair = self._pairs.pop(endpoint.id)
-        pair.host_end.set_down()
-        self.networks[endpoint.network.id].device.remove_port(pair.host_end)
         self._controller.namespace.remove_device(pair.host_end)
+        pair.host_end.delete()
 
     def join(self, endpoint: Endpoint, sandbox: Sandbox) -> JoinInfo:
         """Give the sandbox the container end, and the gateway unless the network is internal (FACT 9)."""

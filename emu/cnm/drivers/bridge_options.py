@@ -125,7 +125,9 @@ def _refuse_unknown(profile: Profile, options: Mapping[str, str], *, is_default:
         if key == DEFAULT_BRIDGE and not is_default:
             raise InvalidValue(f"option {key} is for the network bridge only")
         if key.startswith(_PREFIX) and key not in known | announce | {DEFAULT_BRIDGE}:
-            raise InvalidValue(f"unknown option {key} of the bridge driver; known are {', '.join(sorted(known | announce))}")
+            raise InvalidValue(
+                f"unknown option {key} of the bridge driver; known are {', '.join(sorted(known | announce))}"
+            )
 
 
 def _flag(options: Mapping[str, str], key: str, default: bool) -> bool:

@@ -17,9 +17,7 @@ class NullDriver:
 
     def capabilities(self) -> DriverCapabilities:
         """Return what the controller has to know."""
-        return DriverCapabilities(
-            ipam_driver="null", single_network=True, resolves_names=False, gives_gateway=False
-        )
+        return DriverCapabilities(ipam_driver="null", single_network=True, resolves_names=False, gives_gateway=False)
 
     def create_network(self, network: Network) -> None:
         """Make nothing."""

@@ -1,12 +1,13 @@
-"""What a container remembers about its networks between start and stop, and what it does with them.
+"""A container for the tests of this floor: the smallest thing that starts, stops and keeps its settings.
 
-A container keeps its settings (fixed address, MAC, aliases) per network; sandbox and endpoints exist only
-while it runs. So a start takes the lowest free address of the moment, unless the address is fixed (FACT 74).
+The container that scripts use is a floor above. It keeps its settings (fixed address, MAC, aliases) per network;
+sandbox and endpoints exist only while it runs. So a start takes the lowest free address of the moment, unless the
+address is fixed (FACT 74).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -166,9 +167,7 @@ class Attachments:
     def _lookup(self, entry: _Attachment) -> Network:
         return self._controller.network(entry.network_id or entry.network_name)
 
-    def _connect(
-        self, network: Network, sandbox: Sandbox, settings: EndpointSettings, *, at_start: bool
-    ) -> Endpoint:
+    def _connect(self, network: Network, sandbox: Sandbox, settings: EndpointSettings, *, at_start: bool) -> Endpoint:
         return self._controller.connect(
             network,
             sandbox,
@@ -179,14 +178,3 @@ class Attachments:
             driver_opts=settings.driver_opts,
             at_start=at_start,
         )
-
-
-def settings_from(
-    ipv4_address: str | None = None,
-    mac_address: str | None = None,
-    aliases: Sequence[str] = (),
-    gw_priority: int = 0,
-    driver_opts: Mapping[str, str] | None = None,
-) -> EndpointSettings:
-    """Return the settings of one network from the keywords of ``network.connect``."""
-    return EndpointSettings(ipv4_address, mac_address, tuple(aliases), gw_priority, dict(driver_opts or {}))
