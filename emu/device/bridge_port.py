@@ -105,9 +105,8 @@ class BridgePort:
         Raises `InvalidValue` for another one. Limits: no spanning tree, so no listening, learning or blocking.
         """
         if state not in PORT_STATES:
-            raise InvalidValue(
-                f"invalid state {state!r} for bridge port {self.label}: expected {', '.join(PORT_STATES)}"
-            )
+            expected = " or ".join(PORT_STATES)
+            raise InvalidValue(f"invalid state {state!r} of {self.label}: expected {expected}")
         self.state = state
         self.refresh()
 
