@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from emu.network import bridge_name
+
 if TYPE_CHECKING:
     from emu.container import Container
+    from emu.device.netdevice import NetDevice
     from emu.emulation import Emulation
     from emu.host import Host
     from emu.network import Network
@@ -98,6 +101,26 @@ def describe(net: Emulation) -> EmulationDescription:
         ],
         tasks=[task.name for task in net.tasks],
     )
+
+
+def interface_words(net: Emulation) -> dict[NetDevice, str]:
+    """What each interface is, in words: "container web, network shop"."""
+    words: dict[NetDevice, str] = {}
+    for host in net.hosts.values():
+        for network in host.controller.networks():
+            bridge = host.namespace.devices.get(bridge_name(network) or "")
+            if bridge is not None:
+                words[bridge] = f"{host.name}, bridge of network {network.name}"
+            for endpoint in network.endpoints.values():
+                if endpoint.device is not None:
+                    words[endpoint.device] = f"container {endpoint.name}, network {network.name}"
+                    peer = getattr(endpoint.device, "peer", None)
+                    if peer is not None:
+                        words[peer] = f"{host.name}, towards container {endpoint.name}, network {network.name}"
+    for link in net.underlay.links:
+        for port, other in (link.ends, link.ends[::-1]):
+            words[port.device] = f"{port.owner.name}, cable to {other.owner.name}"
+    return words
 
 
 def _host(host: Host) -> HostDescription:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from emu.capture.capture import Capture
 from emu.cnm.profile import profile
+from emu.description import interface_words
 from emu.device.cost import CostModel, parse_cost
 from emu.host import Host
 from emu.interfaces import InterfaceBook
@@ -59,7 +60,7 @@ class Emulation:
         self.cost_model = parse_cost(cost)
         self.until_ns = None if until is None else parse_time_ns(until, "until")
         self.kernel = Kernel(seed)
-        self.interfaces = InterfaceBook()
+        self.interfaces = InterfaceBook(lambda: interface_words(self))
         self.hosts: dict[str, Host] = {}
         self.switches: dict[str, Switch] = {}
         self.containers: dict[str, Container] = {}
@@ -280,6 +281,7 @@ class Emulation:
         self.underlay.settle()
         while self.before_first_run:
             self.before_first_run.pop(0)()
+        self.interfaces.run_begins()
         self.names_have_changed()
         for task in self.tasks:
             task.run_continues()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from emu.capture.interface import InterfaceInfo
-from emu.kernel.tap import Tap
+from emu.kernel.tap import Tap, TappedFrame
 from emu.result import InterfaceResult
 
 if TYPE_CHECKING:
@@ -19,26 +19,60 @@ Watcher = Callable[[InterfaceInfo], Tap | None]
 class InterfaceBook:
     """The interfaces that have ever been in a namespace, in the order in which they came.
 
-    A container that is stopped takes its interface with it; what the interface counted stays here.
+    A container that is stopped takes its interface with it; what the interface counted stays here. Until the first
+    run frames are remembered, so that a capture that is asked for last also has what was sent while building.
+
+    words: says what an interface is, for people; called when somebody watches it.
     """
 
-    def __init__(self) -> None:
-        self.devices: list[NetDevice] = []
+    def __init__(self, words: Callable[[], Mapping[NetDevice, str]]) -> None:
+        self._words = words
+        self._recorders: dict[NetDevice, _Recorder] = {}
+        self._early_frames: list[tuple[NetDevice, int, TappedFrame, int]] = []
+        self._is_running = False
         self._watchers: list[Watcher] = []
+
+    @property
+    def devices(self) -> list[NetDevice]:
+        """All of them."""
+        return list(self._recorders)
 
     def add(self, device: NetDevice) -> None:
         """Note a device that has joined a namespace, and let all watchers see it."""
-        if any(device is known for known in self.devices):
+        if device in self._recorders:
             return
-        self.devices.append(device)
-        for watcher in self._watchers:
-            self._attach(device, watcher)
+        recorder = self._recorders[device] = _Recorder(device, self._early_frames)
+        if not self._is_running:
+            device.add_tap(recorder.tap)
+        if self._watchers:
+            info = info_of(device, self._words())
+            for watcher in self._watchers:
+                tap = watcher(info)
+                if tap is not None:
+                    device.add_tap(tap)
 
     def watch(self, watcher: Watcher) -> None:
         """Let somebody watch all interfaces, those that are there and those that come."""
         self._watchers.append(watcher)
-        for device in self.devices:
-            self._attach(device, watcher)
+        words = self._words()
+        taps: dict[NetDevice, Tap] = {}
+        for device in self._recorders:
+            tap = watcher(info_of(device, words))
+            if tap is not None:
+                device.add_tap(tap)
+                taps[device] = tap
+        for device, now_ns, frame, direction in self._early_frames:
+            if device in taps:
+                taps[device](now_ns, frame, direction)
+
+    def run_begins(self) -> None:
+        """Time begins to pass: from now on only watchers see frames."""
+        if self._is_running:
+            return
+        self._is_running = True
+        for device, recorder in self._recorders.items():
+            device.remove_tap(recorder.tap)
+        self._early_frames.clear()
 
     def results(self) -> list[InterfaceResult]:
         """The counters, added up for interfaces that came back under their name (a restarted container)."""
@@ -62,13 +96,23 @@ class InterfaceBook:
         """How many times a frame has passed an interface so far."""
         return sum(device.rx_packets + device.tx_packets for device in self.devices)
 
-    @staticmethod
-    def _attach(device: NetDevice, watcher: Watcher) -> None:
-        tap = watcher(info_of(device))
-        if tap is not None:
-            device.add_tap(tap)
+
+class _Recorder:
+    """Remembers the frames of one interface while the emulation is being built."""
+
+    __slots__ = ("_device", "_frames")
+
+    def __init__(self, device: NetDevice, frames: list[tuple[NetDevice, int, TappedFrame, int]]) -> None:
+        self._device = device
+        self._frames = frames
+
+    def tap(self, now_ns: int, frame: TappedFrame, direction: int, /) -> None:
+        self._frames.append((self._device, now_ns, frame, direction))
 
 
-def info_of(device: NetDevice) -> InterfaceInfo:
+def info_of(device: NetDevice, words: Mapping[NetDevice, str]) -> InterfaceInfo:
     """What a capture says about a device."""
-    return InterfaceInfo(**device.describe())
+    facts = device.describe()
+    if device in words:
+        facts["description"] = f"{words[device]}: {facts['description']}"
+    return InterfaceInfo(**facts)

@@ -56,10 +56,7 @@ class Network:
     @property
     def bridge(self) -> str | None:
         """The name of its bridge on the host, "docker0" or "br-" and digits; None when its driver has none."""
-        if self.driver != "bridge":
-            return None
-        wanted = self.cnm.options.get("com.docker.network.bridge.name")
-        return wanted or f"br-{self.short_id}"
+        return bridge_name(self.cnm)
 
     @property
     def containers(self) -> list[Container]:
@@ -117,3 +114,10 @@ class Network:
                 f"network {self.name} belongs to {self.host.name}, but container {found.name} is on {found.host.name}"
             )
         return found
+
+
+def bridge_name(network: CnmNetwork) -> str | None:
+    """The name of a network's bridge on its host (FACT 1); None when its driver has none."""
+    if network.driver_name != "bridge":
+        return None
+    return network.options.get("com.docker.network.bridge.name") or f"br-{network.short_id}"

@@ -25,7 +25,7 @@ class FramePrinter:
 
         def tap(now_ns: int, frame: TappedFrame, direction: int, /) -> None:
             arrow = "In " if direction == DIRECTION_IN else "Out"
-            self._write(f"{clock(now_ns)} {name:<16} {arrow} #{frame.packet_id} {render(frame.data)}")
+            self._write(f"{clock(now_ns)} {name:<22} {arrow} #{frame.packet_id} {render(frame.data)}")
 
         return tap
 

@@ -19,6 +19,11 @@ class InterfaceResult:
     tx_bytes: int
     drops: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a frame passed it or was dropped there."""
+        return bool(self.rx_packets or self.tx_packets or self.drops)
+
     def summary(self) -> dict[str, Any]:
         """The counters as JSON values."""
         return {

@@ -30,7 +30,10 @@ def print_result(result: Result, console: Console) -> None:
         f"{result.frames:,} frames at {len(result.interfaces)} interfaces",
         soft_wrap=True,
     )
-    console.print(interface_table(result.interfaces))
+    busy = [entry for entry in result.interfaces if entry.is_busy]
+    console.print(interface_table(busy))
+    if len(busy) < len(result.interfaces):
+        console.print(f"[dim]{len(result.interfaces) - len(busy)} interfaces without traffic are not shown[/dim]\n")
     drops = drop_table(result)
     if drops is not None:
         console.print(drops)
