@@ -97,7 +97,7 @@ def add_measure(verb: argparse.ArgumentParser) -> None:
     """Options of `measure`, which the harness calls."""
     verb.add_argument("workload")
     add_setting(verb)
-    verb.add_argument("--folder", type=Path, default=Path(), help="where captures go")
+    verb.add_argument("--folder", type=Path, required=True, help="an empty folder for captures")
     verb.add_argument("--variant", help="the name of an ablation")
     verb.set_defaults(action=measure)
 

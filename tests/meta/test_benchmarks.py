@@ -58,7 +58,7 @@ def test_a_small_run_measures_every_capture_setting(tmp_path, checksums):
     [
         (["run", "teleport-udp"], "no workload 'teleport-udp'"),
         (["run", "bridge-udp", "--capture", "none,some"], "no capture 'some'"),
-        (["measure", "bridge-udp", "--variant", "faster"], "no variant 'faster'"),
+        (["measure", "bridge-udp", "--variant", "faster", "--folder", "."], "no variant 'faster'"),
         (["run", "bridge-udp", "--rounds", "0"], "0 is less than 1"),
     ],
 )
