@@ -28,14 +28,15 @@ from emu.kernel.errors import Conflict, EmuError, InvalidValue
 if TYPE_CHECKING:
     from emu.cnm.endpoint import Endpoint
     from emu.cnm.network import Network
+    from emu.cnm.profile import Profile
     from emu.stack.namespace import Namespace
 
 
 def allocate_pools(network: Network, exclude: Sequence[ipaddress.IPv4Network], undo: ExitStack) -> None:
     """Reserve a network's pools: for each configuration the pool, the gateway, then the auxiliary addresses.
 
-    :param exclude: what default pools must not overlap.
-    :raises EmuError: with the engine's text; ``undo`` then gives back what was reserved.
+    exclude: what default pools must not overlap.
+    Raises EmuError with the engine's text; `undo` then gives back what was reserved.
     """
     driver = network.ipam_driver
     space = driver.get_default_address_spaces()[0]
@@ -89,7 +90,7 @@ def _allocate_aux_addresses(network: Network, pool: NetworkPool, undo: ExitStack
 
 
 def release_pools(network: Network) -> None:
-    """Give back everything :func:`allocate_pools` reserved, in reverse order."""
+    """Give back everything `allocate_pools` reserved, in reverse order."""
     driver = network.ipam_driver
     for pool in reversed(network.pools):
         for address in reversed(list(pool.aux_addresses.values())):
@@ -103,9 +104,9 @@ def release_pools(network: Network) -> None:
 def allocate_address(endpoint: Endpoint, undo: ExitStack) -> None:
     """Reserve the endpoint's address from the first pool that has one.
 
-    The address manager may answer :class:`Pending`; then ``endpoint.pending`` is set.
+    The address manager may answer `Pending`; then `endpoint.pending` is set.
 
-    :raises Conflict: ``no available IPv4 addresses on this network's address pools: name (id)``.
+    Raises Conflict `no available IPv4 addresses on this network's address pools: name (id)`.
     """
     network = endpoint.network
     typed = endpoint.settings.ipv4_address
@@ -143,10 +144,11 @@ def release_address(endpoint: Endpoint) -> None:
         endpoint.network.ipam_driver.release_address(pool.pool_id, address.ip)
 
 
-def on_link_networks(namespace: Namespace) -> Iterator[ipaddress.IPv4Network]:
-    """Yield the networks the host reaches without a gateway: default pools must not shadow them."""
-    for device in namespace.devices.values():
-        if device.name == "lo":
-            continue
-        for text in namespace.addresses(device):
-            yield ipaddress.IPv4Interface(text).network
+def routed_networks(profile: Profile, namespace: Namespace) -> Iterator[ipaddress.IPv4Network]:
+    """Yield the networks that default pools must not shadow: those the host has routes for.
+
+    From engine 28 on only routes without a next hop count.
+    """
+    for route in namespace.routes.all():
+        if route.prefix_length and (route.gateway is None or profile.pools_avoid_all_routes):
+            yield ipaddress.IPv4Network((route.network, route.prefix_length))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emu.cnm import allocation, names
 from emu.cnm.drivers.bridge import BridgeDriver
+from emu.cnm.drivers.bridge_options import DEFAULT_BRIDGE_OPTIONS
 from emu.cnm.drivers.driver import ENTRY_POINT_GROUP as DRIVER_GROUP
 from emu.cnm.drivers.driver import Driver
 from emu.cnm.drivers.host import HostDriver
@@ -20,11 +21,11 @@ from emu.cnm.ipam.default import DefaultIpam
 from emu.cnm.ipam.driver import ENTRY_POINT_GROUP as IPAM_GROUP
 from emu.cnm.ipam.driver import IpamDriver
 from emu.cnm.ipam.null import NullIpam
-from emu.cnm.network import PREDEFINED, Network
+from emu.cnm.network import PREDEFINED, Network, options_as_text
 from emu.cnm.profile import Profile
 from emu.cnm.registry import Registry
 from emu.cnm.sandbox import Sandbox, refuse_deleted
-from emu.cnm.settings import check_settings, ignores_address
+from emu.cnm.settings import check_modes, check_settings, ignores_address
 from emu.kernel.errors import Conflict, InvalidValue, NotFound, NotSupported
 from emu.stack.namespace import Namespace
 
@@ -32,28 +33,19 @@ if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
     from emu.kernel import Kernel
 
-_DEFAULT_BRIDGE_OPTIONS = {
-    "com.docker.network.bridge.default_bridge": "true",
-    "com.docker.network.bridge.enable_icc": "true",
-    "com.docker.network.bridge.enable_ip_masquerade": "true",
-    "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
-    "com.docker.network.bridge.name": "docker0",
-    "com.docker.network.driver.mtu": "1500",
-}
-
 
 class Controller:
     """The Container Network Model of one host, as libnetwork keeps it.
 
-    The networks ``none``, ``host`` and ``bridge`` (device docker0) are there from the start.
+    The networks `none`, `host` and `bridge` (device docker0) are there from the start.
 
-    :param kernel: the emulation's kernel.
-    :param namespace: the host's own namespace.
-    :param profile: the engine's switches.
-    :param host_name: names the random streams.
-    :param on_device_added: passed to the namespaces of sandboxes, for captures.
-    :param cpu: the host's CPU, passed to the namespaces of sandboxes.
-    :param nameservers: the host's resolvers; default pools avoid them.
+    kernel: the emulation's kernel.
+    namespace: the host's own namespace.
+    profile: the engine's switches.
+    host_name: names the random streams.
+    on_device_added: passed to the namespaces of sandboxes, for captures.
+    cpu: the host's CPU, passed to the namespaces of sandboxes.
+    nameservers: the host's resolvers; default pools avoid them.
     """
 
     def __init__(
@@ -83,7 +75,7 @@ class Controller:
         self._register_built_in()
         self._create("none", "null", IpamSettings("null"))
         self._create("host", "host", IpamSettings("null"))
-        self._create("bridge", "bridge", IpamSettings(), options=_DEFAULT_BRIDGE_OPTIONS)
+        self._create("bridge", "bridge", IpamSettings(), options=DEFAULT_BRIDGE_OPTIONS)
 
     def _register_built_in(self) -> None:
         self._drivers.register("bridge", BridgeDriver(self))
@@ -97,14 +89,14 @@ class Controller:
     def register_driver(self, name: str, driver: Driver) -> None:
         """Add a network driver under a name.
 
-        :raises Conflict: when the name is taken.
+        Raises Conflict when the name is taken.
         """
         self._drivers.register(name, driver)
 
     def register_ipam_driver(self, name: str, driver: IpamDriver) -> None:
         """Add an address manager under a name.
 
-        :raises Conflict: when the name is taken.
+        Raises Conflict when the name is taken.
         """
         self._ipam_drivers.register(name, driver)
 
@@ -126,20 +118,20 @@ class Controller:
         options: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> Network:
-        """Create a network, as ``docker network create`` does.
+        """Create a network, as `docker network create` does.
 
-        :param subnet: "10.0.0.0/24"; None takes the next default pool.
-        :param ip_range: the part of the subnet that containers get addresses from.
-        :param gateway: the bridge's address; None takes the first free one.
-        :param aux_addresses: addresses nobody gets, by name.
-        :param ipam: the name of an address manager, the engine API's IPAM object, or an address manager.
-        :param internal: nothing leaves the network.
-        :param attachable: stored; it means something for swarm networks only.
-        :param options: driver options (``-o``).
-        :raises Conflict: when the name exists, pools overlap or are used up.
-        :raises InvalidValue: for wrong addresses or options.
-        :raises NotFound: for an unknown driver: ``plugin "overlay" not found``.
-        :raises NotSupported: for ``ipv6=True``.
+        subnet: "10.0.0.0/24"; None takes the next default pool.
+        ip_range: the part of the subnet that containers get addresses from.
+        gateway: the bridge's address; None takes the first free one.
+        aux_addresses: addresses nobody gets, by name.
+        ipam: the name of an address manager, the engine API's IPAM object, or an address manager.
+        internal: nothing leaves the network.
+        attachable: stored; it means something for swarm networks only.
+        options: driver options (`-o`).
+        Raises Conflict when the name exists, pools overlap or are used up.
+        Raises InvalidValue for wrong addresses or options.
+        Raises NotFound for an unknown driver: `plugin "overlay" not found`.
+        Raises NotSupported for `ipv6=True`.
         """
         if ipv6:
             raise NotSupported("ipv6=True: IPv6 networks are not built yet; leave it out")
@@ -155,7 +147,7 @@ class Controller:
             settings,
             internal=internal,
             attachable=attachable,
-            options=_as_text(options),
+            options=options_as_text(options),
             labels=labels or {},
         )
 
@@ -218,14 +210,14 @@ class Controller:
         return network
 
     def _reserved(self) -> list[ipaddress.IPv4Network]:
-        """Return what default pools must not overlap: on-link routes of the host and its resolvers."""
-        return [*allocation.on_link_networks(self.namespace), *self.nameservers]
+        """Return what default pools must not overlap: routes of the host, and its resolvers."""
+        return [*allocation.routed_networks(self.profile, self.namespace), *self.nameservers]
 
     def network(self, name_or_id: str) -> Network:
         """Return a network by full id, name, or unique beginning of an id.
 
-        :raises NotFound: when there is none: ``network x not found``.
-        :raises Conflict: when several ids begin like this.
+        Raises NotFound when there is none: `network x not found`.
+        Raises Conflict when several ids begin like this.
         """
         found = self._networks.get(name_or_id)
         if found is not None:
@@ -247,8 +239,8 @@ class Controller:
     def remove_network(self, network: Network | str) -> None:
         """Remove a network and give its pool back.
 
-        :raises NotFound: when it isn't there.
-        :raises Conflict: when it is predefined or has endpoints.
+        Raises NotFound when it isn't there.
+        Raises Conflict when it is predefined or has endpoints.
         """
         found = self._own(network)
         if found.name in PREDEFINED:
@@ -281,10 +273,10 @@ class Controller:
     ) -> Sandbox:
         """Create the sandbox of a container that starts.
 
-        :param hostname: None is the first 12 digits of the container's id.
-        :param sysctls: settings of the namespace, by Linux name.
-        :param share_host: use the host's own namespace (network mode "host").
-        :raises Conflict: when the container has a sandbox already.
+        hostname: None is the first 12 digits of the container's id.
+        sysctls: settings of the namespace, by Linux name.
+        share_host: use the host's own namespace (network mode "host").
+        Raises Conflict when the container has a sandbox already.
         """
         for other in self._sandboxes.values():
             if other.container_id == container_id:
@@ -317,7 +309,7 @@ class Controller:
     def delete_sandbox(self, sandbox: Sandbox) -> None:
         """Remove a sandbox with all its endpoints.
 
-        :raises Conflict: when it is deleted already.
+        Raises Conflict when it is deleted already.
         """
         if sandbox.deleted:
             raise Conflict("another sandbox delete in progress")
@@ -325,6 +317,9 @@ class Controller:
         for endpoint in list(reversed(sandbox.endpoints)):
             sandbox.leave(endpoint)
             self._delete_endpoint(endpoint)
+        if not sandbox.shares_host:
+            for device in sandbox.namespace.devices.values():
+                device.set_down()
         del self._sandboxes[sandbox.id]
 
     def connect(
@@ -342,17 +337,17 @@ class Controller:
     ) -> Endpoint:
         """Connect a sandbox to a network: reserve an address, make the endpoint, join.
 
-        :param name: the endpoint's name; None is the container's name.
-        :param at_start: the container starts (else ``docker network connect``); some engines word errors
+        name: the endpoint's name; None is the container's name.
+        at_start: the container starts (else `docker network connect`); some engines word errors
             differently, and 20.10 ignores a fixed address on the default bridge then.
-        :raises Conflict: when connected already, the address is taken, the network is full, or the modes
+        Raises Conflict when connected already, the address is taken, the network is full, or the modes
             host and none forbid it.
-        :raises InvalidValue: for settings that don't fit the network.
+        Raises InvalidValue for settings that don't fit the network.
         """
         found = self._own(network)
         refuse_deleted(sandbox)
         settings = EndpointSettings(ipv4_address, mac_address, tuple(aliases), gw_priority, dict(driver_opts or {}))
-        self._check_modes(found, sandbox)
+        check_modes(self.profile, found, sandbox)
         endpoint_name = name or sandbox.container_name
         check_settings(self.profile, found, settings, at_start=at_start)
         if ignores_address(self.profile, found, at_start=at_start):
@@ -367,20 +362,6 @@ class Controller:
             sandbox.join(endpoint)
             undo.pop_all()
         return endpoint
-
-    def _check_modes(self, network: Network, sandbox: Sandbox) -> None:
-        if network.driver_name == "host" and not sandbox.shares_host:
-            raise Conflict(self.profile.text("host_connect"))
-        if sandbox.shares_host and network.driver_name != "host":
-            raise Conflict(
-                "container sharing network namespace with another container or host cannot be connected to any "
-                "other network"
-            )
-        others = [e.network for e in sandbox.endpoints if e.network is not network]
-        if others and "null" in (network.driver_name, *(other.driver_name for other in others)):
-            raise Conflict(
-                "container cannot be connected to multiple networks with one of the networks in private (none) mode"
-            )
 
     def _create_endpoint(self, network: Network, name: str, settings: EndpointSettings, undo: ExitStack) -> Endpoint:
         endpoint = Endpoint(network, self.ids.object_id(), name, settings)
@@ -403,8 +384,8 @@ class Controller:
     def disconnect(self, network: Network | str, sandbox: Sandbox, *, force: bool = False) -> None:
         """Disconnect a sandbox from a network; its address is free at once.
 
-        :param force: accepted as in Docker; it makes no difference for a container on this host.
-        :raises Conflict: when it isn't connected, or for the network ``host``.
+        force: accepted as in Docker; it makes no difference for a container on this host.
+        Raises Conflict when it isn't connected, or for the network `host`.
         """
         found = self._own(network)
         if found.driver_name == "host" and sandbox.shares_host:
@@ -425,13 +406,3 @@ class Controller:
     def _own(self, network: Network | str) -> Network:
         name_or_id = network if isinstance(network, str) else network.id
         return self.network(name_or_id)
-
-
-def _as_text(options: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return options as text, as the engine's API has them; True is "true", 3 is "3"."""
-    result = {}
-    for key, value in (options or {}).items():
-        if not isinstance(value, (str, bool, int)):
-            raise InvalidValue(f"option {key}: expected text, got {value!r}")
-        result[key] = str(value).lower() if isinstance(value, bool) else str(value)
-    return result

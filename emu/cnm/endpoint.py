@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class EndpointSettings:
     """What a user asked for when connecting a container (kept over restarts by the container).
 
-    :param ipv4_address: a fixed address, or None.
-    :param mac_address: a fixed MAC address, or None.
-    :param aliases: further names on this network.
-    :param gw_priority: the highest value owns the default route; equal values: the first network name.
-    :param driver_opts: options for the driver, by name.
+    ipv4_address: a fixed address, or None.
+    mac_address: a fixed MAC address, or None.
+    aliases: further names on this network.
+    gw_priority: the highest value owns the default route; equal values: the first network name.
+    driver_opts: options for the driver, by name.
     """
 
     ipv4_address: str | None = None
@@ -39,8 +39,8 @@ class EndpointSettings:
 class Endpoint:
     """One container's place on one network.
 
-    Made by :meth:`emu.cnm.controller.Controller.connect`. ``address`` is None on networks without addresses,
-    and as long as ``pending`` says that a lease is being waited for.
+    Made by `emu.cnm.controller.Controller.connect`. `address` is None on networks without addresses,
+    and as long as `pending` says that a lease is being waited for.
     """
 
     __slots__ = (
@@ -82,10 +82,10 @@ class Endpoint:
         Address, connected route, gratuitous ARP, name and default route follow, in this order, as when the
         address had been there at connect.
 
-        :param address: address and prefix, "10.0.0.5/24".
-        :param gateway: the gateway learned with the lease; None keeps the network's.
-        :raises InvalidValue: for something that isn't an address with a prefix.
-        :raises Conflict: when the endpoint has an address already or has been removed.
+        address: address and prefix, "10.0.0.5/24".
+        gateway: the gateway learned with the lease; None keeps the network's.
+        Raises InvalidValue for something that isn't an address with a prefix.
+        Raises Conflict when the endpoint has an address already or has been removed.
         """
         if self.pending is None:
             raise Conflict(f"endpoint {self.name} of network {self.network.name} is not waiting for an address")

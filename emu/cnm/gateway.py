@@ -27,7 +27,7 @@ def endpoint_key(endpoint: Endpoint) -> tuple[int, bool, bool, bytes]:
 def choose_gateway(endpoints: Iterable[Endpoint]) -> Endpoint | None:
     """Return the endpoint that owns the default route, or None.
 
-    :param endpoints: in their sorted order.
+    endpoints: in their sorted order.
     """
     for endpoint in endpoints:
         if endpoint.gateway is not None and endpoint.address is not None \

@@ -19,8 +19,8 @@ _MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}", re.IGNORECASE)
 class IdSource:
     """Makes the ids and MAC addresses of one host.
 
-    :param kernel: gives the random streams.
-    :param host_name: part of the streams' names, so that hosts don't influence each other.
+    kernel: gives the random streams.
+    host_name: part of the streams' names, so that hosts don't influence each other.
     """
 
     __slots__ = ("_addresses", "_ids", "_names")
@@ -35,7 +35,7 @@ class IdSource:
         return f"{self._ids.getrandbits(256):064x}"
 
     def veth_name(self) -> str:
-        """Return ``veth`` and 7 hex digits (FACT 1)."""
+        """Return `veth` and 7 hex digits (FACT 1)."""
         return f"veth{self._names.getrandbits(28):07x}"
 
     def random_mac(self) -> bytes:
@@ -56,7 +56,7 @@ def mac_from_address(address: ipaddress.IPv4Address) -> bytes:
 def parse_mac(text: str) -> bytes:
     """Read a MAC address written with colons or dashes.
 
-    :raises InvalidValue: with Docker's wording, ``zz is not a valid mac address`` (FACT 4).
+    Raises InvalidValue with Docker's wording, `zz is not a valid mac address` (FACT 4).
     """
     if not _MAC.fullmatch(text):
         raise InvalidValue(f"{text} is not a valid mac address")

@@ -1,4 +1,4 @@
-"""The JSON that ``docker network inspect`` and ``docker inspect`` (NetworkSettings) print, per engine.
+"""The JSON that `docker network inspect` and `docker inspect` (NetworkSettings) print, per engine.
 
 Key order and empty values are those of the recorded engines (20.10.24, 28.5.2, 29.7.2).
 """
@@ -30,7 +30,7 @@ def timestamp(now_ns: int) -> str:
 
 
 def network_attrs(network: Network) -> dict[str, Any]:
-    """Return one element of ``docker network inspect``."""
+    """Return one element of `docker network inspect`."""
     profile = network.controller.profile
     attrs: dict[str, Any] = {
         "Name": network.name,
@@ -117,11 +117,11 @@ def _usage(network: Network) -> dict[str, Any]:
 def endpoint_attrs(
     profile: Profile, settings: EndpointSettings, endpoint: Endpoint | None, network_id: str = ""
 ) -> dict[str, Any]:
-    """Return one element of ``NetworkSettings.Networks``.
+    """Return one element of `NetworkSettings.Networks`.
 
-    :param settings: what the user asked for.
-    :param endpoint: the endpoint while the container runs, else None.
-    :param network_id: the network of a stopped container; "" before its first start.
+    settings: what the user asked for.
+    endpoint: the endpoint while the container runs, else None.
+    network_id: the network of a stopped container; "" before its first start.
     """
     address = None if endpoint is None else endpoint.address
     gateway = None if endpoint is None or address is None else endpoint.gateway
@@ -154,10 +154,10 @@ def endpoint_attrs(
 def network_settings(
     profile: Profile, sandbox: Sandbox | None, networks: Iterable[tuple[str, Mapping[str, Any]]]
 ) -> dict[str, Any]:
-    """Return ``NetworkSettings`` of ``docker inspect``.
+    """Return `NetworkSettings` of `docker inspect`.
 
-    :param sandbox: the container's sandbox, None when it isn't running.
-    :param networks: network names with their :func:`endpoint_attrs`.
+    sandbox: the container's sandbox, None when it isn't running.
+    networks: network names with their `endpoint_attrs`.
     """
     by_name = {name: dict(attrs) for name, attrs in networks}
     sandbox_id = "" if sandbox is None else sandbox.id

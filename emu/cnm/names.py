@@ -23,12 +23,12 @@ def names_of(container_name: str, aliases: list[str], container_id: str, hostnam
 def resolve(sandbox: Sandbox, name: str, shuffle: Random) -> list[str]:
     """Return the IPv4 addresses a program in this sandbox gets for a name; none when it is unknown.
 
-    ``/etc/hosts`` comes first (localhost and the container's own host name), then the networks in the
+    `/etc/hosts` comes first (localhost and the container's own host name), then the networks in the
     sandbox's order, the default bridge excepted: the first network that knows the name answers. A name
-    ``web.shop`` is looked for as such, then as ``web`` on the network ``shop``.
+    `web.shop` is looked for as such, then as `web` on the network `shop`.
 
-    :param name: any case, a trailing dot is ignored.
-    :param shuffle: random stream; several answers come in random order, as from Docker.
+    name: any case, a trailing dot is ignored.
+    shuffle: random stream; several answers come in random order, as from Docker.
     """
     wanted = name.rstrip(".").lower()
     if wanted == "localhost":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class InterfaceNumbers:
     """The interface numbers of one sandbox.
 
-    :param profile: says whether a freed number is used again.
+    profile: says whether a freed number is used again.
     """
 
     __slots__ = ("_next", "_reused")
@@ -32,8 +32,8 @@ class InterfaceNumbers:
     def name(self, prefix: str, taken: Container[str]) -> str:
         """Return the next name: the lowest free number, or, in engine 20.10, one never used before.
 
-        :param prefix: what names start with ("eth").
-        :param taken: names in use.
+        prefix: what names start with ("eth").
+        taken: names in use.
         """
         number = 0 if self._reused else self._next.get(prefix, 0)
         while f"{prefix}{number}" in taken:
@@ -45,7 +45,7 @@ class InterfaceNumbers:
 def start_order(profile: Profile, networks: Iterable[tuple[Network, int]]) -> list[Network]:
     """Return a container's networks in the order they are connected at start.
 
-    :param networks: networks with their gw_priority, in the order the user gave.
+    networks: networks with their gw_priority, in the order the user gave.
     """
     given = list(networks)
     if profile.start_order_sorted:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from emu.cnm import inspect
 from emu.cnm.ids import format_address
 from emu.cnm.ipam.config import IpamConfig, IpamSettings
+from emu.kernel.errors import InvalidValue
 
 if TYPE_CHECKING:
     from emu.cnm.controller import Controller
@@ -25,11 +26,11 @@ PREDEFINED = ("bridge", "host", "none", "default")
 class NetworkPool:
     """A pool a network holds.
 
-    :param pool_id: the address manager's name for it.
-    :param subnet: the subnet; None when the address manager gives no addresses.
-    :param config: what the user said.
-    :param gateway: the gateway's address with its prefix, or None.
-    :param aux_addresses: reserved addresses by name.
+    pool_id: the address manager's name for it.
+    subnet: the subnet; None when the address manager gives no addresses.
+    config: what the user said.
+    gateway: the gateway's address with its prefix, or None.
+    aux_addresses: reserved addresses by name.
     """
 
     pool_id: str
@@ -44,7 +45,7 @@ class NetworkPool:
 class Network:
     """A network of one host.
 
-    Made by :meth:`emu.cnm.controller.Controller.create_network`. Drivers and address managers read its
+    Made by `emu.cnm.controller.Controller.create_network`. Drivers and address managers read its
     attributes; only the controller changes them.
     """
 
@@ -105,7 +106,7 @@ class Network:
 
     @property
     def is_default_bridge(self) -> bool:
-        """Say whether this is the network ``bridge`` that every host has."""
+        """Say whether this is the network `bridge` that every host has."""
         return self.driver_name == "bridge" and self.name == "bridge"
 
     @property
@@ -130,7 +131,7 @@ class Network:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """Return what ``docker network inspect`` of the engine prints."""
+        """Return what `docker network inspect` of the engine prints."""
         return inspect.network_attrs(self)
 
     def endpoint(self, name: str) -> Endpoint | None:
@@ -143,3 +144,13 @@ class Network:
     def __repr__(self) -> str:
         gateway = format_address(self.gateway.ip) if self.gateway else "none"
         return f"<Network {self.name} {self.driver_name} {self.subnet} gateway {gateway}>"
+
+
+def options_as_text(options: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return options as text, as the engine's API has them; True is "true", 3 is "3"."""
+    result = {}
+    for key, value in (options or {}).items():
+        if not isinstance(value, (str, bool, int)):
+            raise InvalidValue(f"option {key}: expected text, got {value!r}")
+        result[key] = str(value).lower() if isinstance(value, bool) else str(value)
+    return result

@@ -1,6 +1,6 @@
 """What differs between Docker engine versions: one table of named switches.
 
-Code asks a :class:`Profile` for a switch by name (``profile.announce_count``); nobody compares version
+Code asks a `Profile` for a switch by name (`profile.announce_count`); nobody compares version
 strings. Values are taken from recordings of the engines 20.10.24, 28.5.2 and 29.7.2.
 """
 
@@ -20,7 +20,7 @@ class Profile:
     """The switches of one engine version.
 
     Parameters are grouped as the recordings are: addresses of links, start of life, default routes, IPAM,
-    firewall, API schema, and the daemon's error texts (``texts``, read through :meth:`text`).
+    firewall, API schema, and the daemon's error texts (`texts`, read through `text`).
     """
 
     engine: str
@@ -46,11 +46,13 @@ class Profile:
     endpoint_interface_name: bool
     #: The next default pool follows the last one handed out (else the lowest free one). FACT 73.
     pools_continue_after_last: bool
+    #: Default pools avoid every route of the host but the default one (else only on-link ones). Reference 2.2.
+    pools_avoid_all_routes: bool
     #: Both addresses of a /31 and the address of a /32 are usable. FACT 75.
     small_pools_usable: bool
     #: A subnet with host bits set is refused (else it is kept as typed). FACT 78.
     host_bits_refused: bool
-    #: ``0.0.0.0/24`` as a subnet means "any default pool of this size". Reference 2.1.
+    #: `0.0.0.0/24` as a subnet means "any default pool of this size". Reference 2.1.
     unspecified_subnet: bool
     #: What --ip does on the default bridge at start: "ignored" or "refused". FACT 77.
     static_address_on_default_bridge: str
@@ -81,8 +83,8 @@ class Profile:
     def text(self, message: str, /, **values: object) -> str:
         """Return the engine's wording of a message.
 
-        :param message: its name in the table of texts.
-        :param values: what fills the placeholders.
+        message: its name in the table of texts.
+        values: what fills the placeholders.
         """
         return self.texts[message].format(**values)
 
@@ -172,6 +174,7 @@ _ENGINE_20 = Profile(
     gateway_priority=False,
     endpoint_interface_name=False,
     pools_continue_after_last=True,
+    pools_avoid_all_routes=True,
     small_pools_usable=False,
     host_bits_refused=False,
     unspecified_subnet=False,
@@ -205,6 +208,7 @@ _ENGINE_28 = replace(
     gateway_priority=True,
     endpoint_interface_name=True,
     pools_continue_after_last=False,
+    pools_avoid_all_routes=False,
     small_pools_usable=True,
     host_bits_refused=True,
     static_address_on_default_bridge="refused",
@@ -241,8 +245,8 @@ ENGINES = tuple(_PROFILES)
 def profile(engine: str = DEFAULT_ENGINE) -> Profile:
     """Return the switches of an engine version.
 
-    :param engine: "20.10", "28" or "29".
-    :raises NotFound: for any other version; the message lists the known ones.
+    engine: "20.10", "28" or "29".
+    Raises NotFound for any other version; the message lists the known ones.
     """
     found = _PROFILES.get(engine)
     if found is None:

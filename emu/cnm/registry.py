@@ -14,9 +14,9 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Drivers of one kind, belonging to one controller.
 
-    :param group: entry point group that installed packages use; looked at only for names that are not
+    group: entry point group that installed packages use; looked at only for names that are not
         registered, and only when such a name is asked for.
-    :param make: called with a loaded entry point (a factory); returns the driver.
+    make: called with a loaded entry point (a factory); returns the driver.
     """
 
     def __init__(self, group: str, make: Callable[[Callable[..., T]], T]) -> None:
@@ -27,8 +27,8 @@ class Registry(Generic[T]):
     def register(self, name: str, driver: T) -> None:
         """Add a driver.
 
-        :raises InvalidValue: when the name is empty.
-        :raises Conflict: when the name is taken.
+        Raises InvalidValue when the name is empty.
+        Raises Conflict when the name is taken.
         """
         if not name:
             raise InvalidValue("a driver needs a name")
@@ -39,7 +39,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """Return the driver with this name, loading an installed one on first use.
 
-        :raises NotFound: with Docker's wording, ``plugin "overlay" not found``.
+        Raises NotFound with Docker's wording, `plugin "overlay" not found`.
         """
         driver = self._drivers.get(name)
         if driver is None:

@@ -27,7 +27,7 @@ _KEY_FOLDER = "/var/run/docker/netns"
 class Sandbox:
     """A container's network namespace and its endpoints.
 
-    Made by :meth:`emu.cnm.controller.Controller.create_sandbox`, one for every start of a container.
+    Made by `emu.cnm.controller.Controller.create_sandbox`, one for every start of a container.
     """
 
     __slots__ = (
@@ -91,7 +91,7 @@ class Sandbox:
 
         Nothing is sent when a container stops (FACT 13).
 
-        :raises Conflict: when it is deleted already.
+        Raises Conflict when it is deleted already.
         """
         self.controller.delete_sandbox(self)
 

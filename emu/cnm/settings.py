@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from emu.cnm.endpoint import EndpointSettings
 from emu.cnm.ids import parse_mac
-from emu.kernel.errors import EmuError, InvalidValue, NotSupported
+from emu.kernel.errors import Conflict, EmuError, InvalidValue, NotSupported
 
 if TYPE_CHECKING:
     from emu.cnm.network import Network
     from emu.cnm.profile import Profile
+    from emu.cnm.sandbox import Sandbox
 
 
 def check_settings(profile: Profile, network: Network, settings: EndpointSettings, *, at_start: bool) -> None:
     """Check settings against a network, before anything is made.
 
-    :param at_start: the container is being created or started (else: ``docker network connect``).
-    :raises InvalidValue: with the engine's text, all problems in one error.
+    at_start: the container is being created or started (else: `docker network connect`).
+    Raises InvalidValue with the engine's text, all problems in one error.
     """
     if settings.gw_priority and not profile.gateway_priority:
         raise NotSupported(f"gw_priority needs engine 28 or later; this is engine {profile.engine}")
@@ -38,7 +39,7 @@ def check_settings(profile: Profile, network: Network, settings: EndpointSetting
 def check_notation(profile: Profile, settings: EndpointSettings) -> None:
     """Check that a fixed address and a MAC address are ones at all.
 
-    :raises InvalidValue: with the engine's text.
+    Raises InvalidValue with the engine's text.
     """
     if settings.mac_address is not None:
         parse_mac(settings.mac_address)
@@ -66,7 +67,7 @@ def _address_problems(profile: Profile, network: Network, settings: EndpointSett
 
 
 def ignores_address(profile: Profile, network: Network, *, at_start: bool) -> bool:
-    """Say whether a fixed address is silently not used: ``docker run --ip`` on 20.10's default bridge."""
+    """Say whether a fixed address is silently not used: `docker run --ip` on 20.10's default bridge."""
     return at_start and network.is_default_bridge and profile.static_address_on_default_bridge == "ignored"
 
 
@@ -84,3 +85,22 @@ def _in_subnet(network: Network, address: ipaddress.IPv4Address | None) -> bool:
 def start_error(profile: Profile, error: EmuError) -> EmuError:
     """Return the error as the engine words it when it comes up while a container starts (FACT 75)."""
     return type(error)(f"{profile.text('start_prefix')}{error}")
+
+
+def check_modes(profile: Profile, network: Network, sandbox: Sandbox) -> None:
+    """Check that the networks `host` and `none` stay alone (FACTS 81, 89).
+
+    Raises Conflict with the engine's text.
+    """
+    if network.driver_name == "host" and not sandbox.shares_host:
+        raise Conflict(profile.text("host_connect"))
+    if sandbox.shares_host and network.driver_name != "host":
+        raise Conflict(
+            "container sharing network namespace with another container or host cannot be connected to any "
+            "other network"
+        )
+    others = [e.network for e in sandbox.endpoints if e.network is not network]
+    if others and "null" in (network.driver_name, *(other.driver_name for other in others)):
+        raise Conflict(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        )

@@ -50,7 +50,7 @@ class _Pair:
 class BridgeDriver:
     """Configures bridges and veth pairs in the host's namespace.
 
-    :param controller: the host's controller.
+    controller: the host's controller.
     """
 
     def __init__(self, controller: Controller) -> None:
@@ -74,8 +74,8 @@ class BridgeDriver:
     def create_network(self, network: Network) -> None:
         """Make the bridge, give it the gateway's address, and set the firewall.
 
-        :raises InvalidValue: for wrong options; for more than one subnet.
-        :raises Conflict: when the device's name or the subnet belongs to another network.
+        Raises InvalidValue for wrong options; for more than one subnet.
+        Raises Conflict when the device's name or the subnet belongs to another network.
         """
         if len(network.pools) > 1:
             raise InvalidValue("bridge driver doesn't support multiple subnets")
@@ -133,7 +133,7 @@ class BridgeDriver:
     def create_endpoint(self, endpoint: Endpoint) -> None:
         """Make the veth pair and put its host end on the bridge; choose the MAC address when none is given.
 
-        :raises InvalidValue: for unknown endpoint options.
+        Raises InvalidValue for unknown endpoint options.
         """
         interface_name(self._profile, endpoint.settings.driver_opts)
         entry = self.networks[endpoint.network.id]

@@ -1,6 +1,6 @@
 """The options of a bridge network: which ones act, which are stored, which are refused.
 
-Source: reference 3.3, FACTS 5, FACTS29 4. Limits: ``enable_ip_masquerade`` and ``host_binding_ipv4`` are
+Source: reference 3.3, FACTS 5, FACTS29 4. Limits: `enable_ip_masquerade` and `host_binding_ipv4` are
 stored and shown, but act only on address translation and published ports, which are not built yet.
 """
 
@@ -26,6 +26,16 @@ ANNOUNCE_INTERVAL = "com.docker.network.advertise_addr_ms"
 INTERFACE_NAME = "com.docker.network.endpoint.ifname"
 ENDPOINT_SYSCTLS = "com.docker.network.endpoint.sysctls"
 
+#: What `docker network inspect bridge` shows of a fresh engine.
+DEFAULT_BRIDGE_OPTIONS = {
+    DEFAULT_BRIDGE: "true",
+    ENABLE_ICC: "true",
+    ENABLE_MASQUERADE: "true",
+    HOST_BINDING: "0.0.0.0",
+    BRIDGE_NAME: "docker0",
+    MTU: "1500",
+}
+
 _NOT_BUILT = (
     "com.docker.network.bridge.gateway_mode_ipv4",
     "com.docker.network.bridge.gateway_mode_ipv6",
@@ -42,14 +52,14 @@ _LONGEST_NAME = 15
 class BridgeOptions:
     """The options of one bridge network, read and checked.
 
-    :param name: the bridge device's name, or "" for ``br-`` and the network's id.
-    :param icc: containers of the network may talk to each other.
-    :param masquerade: stored; address translation is not built yet.
-    :param inhibit_ipv4: the bridge keeps no address.
-    :param mtu: 0 is the kernel's default, 1500.
-    :param interface_prefix: what container interfaces are named by.
-    :param announce_count: gratuitous ARP requests of a new interface.
-    :param announce_interval_ns: time between them.
+    name: the bridge device's name, or "" for `br-` and the network's id.
+    icc: containers of the network may talk to each other.
+    masquerade: stored; address translation is not built yet.
+    inhibit_ipv4: the bridge keeps no address.
+    mtu: 0 is the kernel's default, 1500.
+    interface_prefix: what container interfaces are named by.
+    announce_count: gratuitous ARP requests of a new interface.
+    announce_interval_ns: time between them.
     """
 
     name: str
@@ -65,9 +75,9 @@ class BridgeOptions:
 def read_options(profile: Profile, options: Mapping[str, str], *, is_default: bool) -> BridgeOptions:
     """Read the options of a bridge network.
 
-    :param is_default: the network is the host's default one.
-    :raises InvalidValue: for a value out of range or an unknown Docker option.
-    :raises NotSupported: for an option whose behaviour is not built.
+    is_default: the network is the host's default one.
+    Raises InvalidValue for a value out of range or an unknown Docker option.
+    Raises NotSupported for an option whose behaviour is not built.
     """
     _refuse_unknown(profile, options, is_default=is_default)
     name = options.get(BRIDGE_NAME, "")
@@ -94,8 +104,8 @@ def read_options(profile: Profile, options: Mapping[str, str], *, is_default: bo
 def interface_name(profile: Profile, driver_opts: Mapping[str, str]) -> str | None:
     """Return the exact interface name an endpoint asks for, or None.
 
-    :raises NotSupported: for engine 20.10, and for endpoint options that aren't built.
-    :raises InvalidValue: for unknown endpoint options and names Linux would refuse.
+    Raises NotSupported for engine 20.10, and for endpoint options that aren't built.
+    Raises InvalidValue for unknown endpoint options and names Linux would refuse.
     """
     for key in driver_opts:
         if key == ENDPOINT_SYSCTLS:

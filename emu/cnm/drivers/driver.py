@@ -1,7 +1,7 @@
 """What a network driver must offer, so that third parties can write one.
 
-A driver is registered on a controller (``controller.register_driver("mesh", driver)``) or by an installed
-package under the entry point group ``emu.network_drivers``: the entry point is called with the controller
+A driver is registered on a controller (`controller.register_driver("mesh", driver)`) or by an installed
+package under the entry point group `emu.network_drivers`: the entry point is called with the controller
 and returns the driver. A driver only configures devices, as libnetwork configures the kernel.
 """
 
@@ -26,10 +26,10 @@ ENTRY_POINT_GROUP = "emu.network_drivers"
 class DriverCapabilities:
     """What the controller has to know about a driver.
 
-    :param ipam_driver: the address manager its networks use when the user names none.
-    :param single_network: only one network of this driver may exist (host, null).
-    :param resolves_names: containers on its networks find each other by name.
-    :param gives_gateway: one of its networks may own the default route.
+    ipam_driver: the address manager its networks use when the user names none.
+    single_network: only one network of this driver may exist (host, null).
+    resolves_names: containers on its networks find each other by name.
+    gives_gateway: one of its networks may own the default route.
     """
 
     ipam_driver: str = "default"
@@ -40,7 +40,7 @@ class DriverCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
-    """A route the sandbox gets with an endpoint; ``via`` None means directly connected."""
+    """A route the sandbox gets with an endpoint; `via` None means directly connected."""
 
     destination: ipaddress.IPv4Network
     via: ipaddress.IPv4Address | None = None
@@ -50,13 +50,13 @@ class StaticRoute:
 class JoinInfo:
     """What a driver says when an endpoint joins a sandbox.
 
-    :param device: the device to put into the sandbox; None for drivers without one (host, null).
-    :param name_prefix: the device is named by this and the lowest free number.
-    :param name: an exact name instead.
-    :param gateway: the gateway the sandbox may use for its default route.
-    :param static_routes: further routes.
-    :param announce_count: gratuitous ARP requests sent when the interface is up.
-    :param announce_interval_ns: time between them.
+    device: the device to put into the sandbox; None for drivers without one (host, null).
+    name_prefix: the device is named by this and the lowest free number.
+    name: an exact name instead.
+    gateway: the gateway the sandbox may use for its default route.
+    static_routes: further routes.
+    announce_count: gratuitous ARP requests sent when the interface is up.
+    announce_interval_ns: time between them.
     """
 
     device: NetDevice | None = None
@@ -70,7 +70,7 @@ class JoinInfo:
 
 @runtime_checkable
 class Driver(Protocol):
-    """A network driver. Every method raises :class:`emu.kernel.errors.EmuError` with a clear line, and then
+    """A network driver. Every method raises `emu.kernel.errors.EmuError` with a clear line, and then
     leaves nothing behind of what it had begun."""
 
     def capabilities(self) -> DriverCapabilities:
@@ -78,19 +78,19 @@ class Driver(Protocol):
         ...
 
     def create_network(self, network: Network) -> None:
-        """Prepare a network whose addresses are reserved already (``network.pools``)."""
+        """Prepare a network whose addresses are reserved already (`network.pools`)."""
         ...
 
     def delete_network(self, network: Network) -> None:
-        """Remove what :meth:`create_network` made; the network has no endpoints any more."""
+        """Remove what `create_network` made; the network has no endpoints any more."""
         ...
 
     def create_endpoint(self, endpoint: Endpoint) -> None:
-        """Prepare an endpoint; choose ``endpoint.mac`` when it is None."""
+        """Prepare an endpoint; choose `endpoint.mac` when it is None."""
         ...
 
     def delete_endpoint(self, endpoint: Endpoint) -> None:
-        """Remove what :meth:`create_endpoint` made."""
+        """Remove what `create_endpoint` made."""
         ...
 
     def join(self, endpoint: Endpoint, sandbox: Sandbox) -> JoinInfo:

@@ -58,7 +58,7 @@ def _same_bridge_rule(network: BridgeNetwork) -> ForwardRule:
 
 
 def _isolation_rules(profile: Profile, bridges: Sequence[str]) -> list[ForwardRule]:
-    """Drop what goes from one bridge to another; all ``br-`` names share a rule."""
+    """Drop what goes from one bridge to another; all `br-` names share a rule."""
     patterns = sorted({f"{_OWN_NAMES}+" if name.startswith(_OWN_NAMES) else name for name in bridges})
     comment = _ISOLATION_COMMENTS[profile.isolation]
     return [

@@ -1,4 +1,4 @@
-"""The driver of the network ``host``: its containers use the host's own namespace."""
+"""The driver of the network `host`: its containers use the host's own namespace."""
 
 from __future__ import annotations
 

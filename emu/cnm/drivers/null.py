@@ -1,4 +1,4 @@
-"""The driver of the network ``none``: a sandbox with nothing but its loopback interface."""
+"""The driver of the network `none`: a sandbox with nothing but its loopback interface."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from emu.cnm.ipam.bitmap import Bitmap
 class AddressSet:
     """Taken and free addresses of a subnet.
 
-    The network and the broadcast address are taken from the start; with ``small_usable`` not those of a
+    The network and the broadcast address are taken from the start; with `small_usable` not those of a
     /31 (RFC 3021) or a /32.
 
-    :param subnet: the subnet.
-    :param small_usable: whether both addresses of a /31 and the one of a /32 may be handed out.
+    subnet: the subnet.
+    small_usable: whether both addresses of a /31 and the one of a /32 may be handed out.
     """
 
     __slots__ = ("_base", "_bitmap", "_cursor", "subnet")
@@ -47,8 +47,8 @@ class AddressSet:
     def take_next(self, within: ipaddress.IPv4Network | None = None, *, serial: bool = False) -> int | None:
         """Take and return a free address as a number, or None when there is none.
 
-        :param within: part of the subnet to choose from; None is all of it.
-        :param serial: continue after the address handed out last and wrap around at the end
+        within: part of the subnet to choose from; None is all of it.
+        serial: continue after the address handed out last and wrap around at the end
             (else: the lowest free one).
         """
         part = self.subnet if within is None else within

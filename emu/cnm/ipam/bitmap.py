@@ -21,7 +21,7 @@ class Bitmap:
     A bit of level n+1 is set when the whole word below it is full, so the search for a clear bit skips
     full regions without looking at them.
 
-    :param size: number of bits, 1 or more.
+    size: number of bits, 1 or more.
     """
 
     __slots__ = ("_levels", "count", "size")
@@ -80,7 +80,7 @@ class Bitmap:
         return True
 
     def first_clear(self, start: int = 0) -> int | None:
-        """Return the lowest clear bit that is not below ``start``, or None."""
+        """Return the lowest clear bit that is not below `start`, or None."""
         position = start
         for height, level in enumerate(self._levels):
             index = position >> _SHIFT
@@ -94,7 +94,7 @@ class Bitmap:
         return None
 
     def count_between(self, first: int, last: int) -> int:
-        """Count the set bits from ``first`` to ``last``, both included."""
+        """Count the set bits from `first` to `last`, both included."""
         total = 0
         for index, word in self._levels[0].items():
             base = index << _SHIFT

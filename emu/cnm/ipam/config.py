@@ -13,12 +13,12 @@ from emu.kernel.errors import InvalidValue, NotSupported
 
 @dataclass(slots=True)
 class IpamConfig:
-    """One entry of ``IPAM.Config``.
+    """One entry of `IPAM.Config`.
 
-    :param subnet: as typed by the user, or "" for a default pool.
-    :param ip_range: the part of the subnet that addresses are handed out from, or "".
-    :param gateway: the gateway asked for, or "".
-    :param aux_addresses: addresses that are in use by others, by name.
+    subnet: as typed by the user, or "" for a default pool.
+    ip_range: the part of the subnet that addresses are handed out from, or "".
+    gateway: the gateway asked for, or "".
+    aux_addresses: addresses that are in use by others, by name.
     """
 
     subnet: str = ""
@@ -43,9 +43,9 @@ def from_flags(
     gateway: str | Sequence[str] | None,
     aux_addresses: Mapping[str, str] | None,
 ) -> list[IpamConfig]:
-    """Read what ``docker network create`` takes as flags, with that command's checks and texts (FACT 79).
+    """Read what `docker network create` takes as flags, with that command's checks and texts (FACT 79).
 
-    :raises InvalidValue: when a range, gateway or address belongs to no given subnet.
+    Raises InvalidValue when a range, gateway or address belongs to no given subnet.
     """
     subnets, ranges, gateways = _as_list(subnet), _as_list(ip_range), _as_list(gateway)
     if len(subnets) < len(ranges) or len(subnets) < len(gateways):
@@ -79,9 +79,9 @@ def from_flags(
 
 
 def from_mapping(profile: Profile, ipam: Mapping[str, Any]) -> IpamSettings:
-    """Read the engine API's ``IPAM`` object (what docker-py's ``IPAMConfig`` makes), with the daemon's checks.
+    """Read the engine API's `IPAM` object (what docker-py's `IPAMConfig` makes), with the daemon's checks.
 
-    :raises InvalidValue: for unknown keys and for ranges, gateways or addresses outside their subnet.
+    Raises InvalidValue for unknown keys and for ranges, gateways or addresses outside their subnet.
     """
     _refuse_unknown_keys("ipam", ipam, {"Driver", "Options", "Config"})
     settings = IpamSettings(ipam.get("Driver") or "default", dict(ipam.get("Options") or {}))
@@ -101,8 +101,8 @@ def from_mapping(profile: Profile, ipam: Mapping[str, Any]) -> IpamSettings:
 def parse_subnet(profile: Profile, text: str) -> ipaddress.IPv4Network:
     """Read a subnet; host bits are dropped here and checked elsewhere.
 
-    :raises InvalidValue: with the engine's wording when it isn't a CIDR block.
-    :raises NotSupported: for an IPv6 subnet.
+    Raises InvalidValue with the engine's wording when it isn't a CIDR block.
+    Raises NotSupported for an IPv6 subnet.
     """
     if ":" in text:
         raise NotSupported(f"subnet {text}: IPv6 networks are not built yet; use an IPv4 subnet")
@@ -119,7 +119,7 @@ def parse_subnet(profile: Profile, text: str) -> ipaddress.IPv4Network:
 
 
 def parse_address(text: str, what: str) -> ipaddress.IPv4Address:
-    """Read an IPv4 address; ``what`` names it in the error."""
+    """Read an IPv4 address; `what` names it in the error."""
     return ipaddress.IPv4Address(int(_address_of(text, what).network_address))
 
 

@@ -65,9 +65,9 @@ class _AddressSpace:
 class DefaultIpam:
     """Docker's built-in address manager.
 
-    :param profile: the engine's switches (order of pools, small pools, error texts).
-    :param local_pools: what local networks are cut from (the daemon's ``default-address-pools``).
-    :param global_pools: what swarm networks are cut from.
+    profile: the engine's switches (order of pools, small pools, error texts).
+    local_pools: what local networks are cut from (the daemon's `default-address-pools`).
+    global_pools: what swarm networks are cut from.
     """
 
     def __init__(
@@ -96,13 +96,16 @@ class DefaultIpam:
     def request_pool(self, request: PoolRequest) -> Pool:
         """Reserve the named pool, or the next free default one.
 
-        :raises InvalidValue: for a pool or sub-pool that isn't a network.
-        :raises NotFound: for an unknown address space.
-        :raises Conflict: when the pool overlaps another one, or the default pools are used up.
+        Raises InvalidValue for a pool or sub-pool that isn't a network.
+        Raises NotFound for an unknown address space.
+        Raises Conflict when the pool overlaps another one, or the default pools are used up.
         """
         space = self._spaces.get(request.address_space)
         if space is None:
             raise NotFound(f"cannot find address space {request.address_space}")
+        for option in request.options:
+            if option != SERIAL:
+                raise InvalidValue(f'ipam driver "default" has no option "{option}"; it knows {SERIAL}')
         subnet = _parse(request, request.pool, "pool") if request.pool else None
         sub_pool = _parse(request, request.sub_pool, "subpool") if request.sub_pool else None
         if subnet is None and sub_pool is not None:
@@ -168,7 +171,7 @@ class DefaultIpam:
     def release_pool(self, pool_id: str) -> None:
         """Give a pool back; a pool with sub-pools stays until the last of them is given back.
 
-        :raises NotFound: for an unknown pool.
+        Raises NotFound for an unknown pool.
         """
         data, subnet, sub_pool = self._pool(pool_id)
         del self._granted[pool_id]
@@ -184,12 +187,12 @@ class DefaultIpam:
     ) -> ipaddress.IPv4Interface:
         """Reserve the preferred address, or the next free one of the pool.
 
-        With the option ``com.docker.network.ipam.serial=true`` the search continues after the address
+        With the option `com.docker.network.ipam.serial=true` the search continues after the address
         handed out last; otherwise the lowest free address is taken.
 
-        :raises NotFound: for an unknown pool.
-        :raises InvalidValue: when the preferred address is outside the pool.
-        :raises Conflict: when it is taken, or nothing is free.
+        Raises NotFound for an unknown pool.
+        Raises InvalidValue when the preferred address is outside the pool.
+        Raises Conflict when it is taken, or nothing is free.
         """
         data, subnet, sub_pool = self._pool(pool_id)
         if preferred is not None:
@@ -206,7 +209,7 @@ class DefaultIpam:
     def release_address(self, pool_id: str, address: ipaddress.IPv4Address) -> None:
         """Give an address back; one that was free already is accepted silently, as in the engine.
 
-        :raises NotFound: for an unknown pool.
+        Raises NotFound for an unknown pool.
         """
         data, subnet, _ = self._pool(pool_id)
         if address in subnet:

@@ -1,8 +1,8 @@
 """What an address manager must offer, so that third parties can write one.
 
 The calls and the option names are those of Docker's IPAM plugin protocol. A driver is registered on a
-controller (``controller.register_ipam_driver("lease", driver)``) or by an installed package under the entry
-point group ``emu.ipam_drivers``: the entry point is called with the controller and returns the driver.
+controller (`controller.register_ipam_driver("lease", driver)`) or by an installed package under the entry
+point group `emu.ipam_drivers`: the entry point is called with the controller and returns the driver.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from emu.kernel.errors import Conflict
 #: Entry point group of installed IPAM drivers.
 ENTRY_POINT_GROUP = "emu.ipam_drivers"
 
-#: Options that :meth:`IpamDriver.request_address` receives.
+#: Options that `IpamDriver.request_address` receives.
 REQUEST_ADDRESS_TYPE = "RequestAddressType"
 GATEWAY = "com.docker.network.gateway"
 ENDPOINT_NAME = "com.docker.network.endpoint.name"
@@ -36,8 +36,8 @@ class AddressesExhausted(Conflict):
 class IpamCapabilities:
     """What a driver needs from the caller.
 
-    :param requires_mac_address: the endpoint's MAC address is chosen before the address is requested and
-        passed as the option ``com.docker.network.endpoint.macaddress``.
+    requires_mac_address: the endpoint's MAC address is chosen before the address is requested and
+        passed as the option `com.docker.network.endpoint.macaddress`.
     """
 
     requires_mac_address: bool = False
@@ -45,13 +45,13 @@ class IpamCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class PoolRequest:
-    """What :meth:`IpamDriver.request_pool` is asked for.
+    """What `IpamDriver.request_pool` is asked for.
 
-    :param address_space: one of the names of :meth:`IpamDriver.get_default_address_spaces`.
-    :param pool: the subnet as text ("10.0.0.0/24"), or "" for any default pool.
-    :param sub_pool: the part of the pool to hand addresses out from, or "".
-    :param options: the user's IPAM driver options.
-    :param exclude: networks a default pool must not overlap (the host's routes and resolvers).
+    address_space: one of the names of `IpamDriver.get_default_address_spaces`.
+    pool: the subnet as text ("10.0.0.0/24"), or "" for any default pool.
+    sub_pool: the part of the pool to hand addresses out from, or "".
+    options: the user's IPAM driver options.
+    exclude: networks a default pool must not overlap (the host's routes and resolvers).
     """
 
     address_space: str
@@ -65,9 +65,9 @@ class PoolRequest:
 class Pool:
     """A granted pool.
 
-    :param pool_id: what later calls name the pool by.
-    :param subnet: the subnet; None when the driver gives no addresses at all (host, none).
-    :param meta: extra answers; ``com.docker.network.gateway`` names a gateway ("10.0.0.1/24").
+    pool_id: what later calls name the pool by.
+    subnet: the subnet; None when the driver gives no addresses at all (host, none).
+    meta: extra answers; `com.docker.network.gateway` names a gateway ("10.0.0.1/24").
     """
 
     pool_id: str
@@ -77,9 +77,9 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The answer of a driver that leases: the address comes later, by ``endpoint.bind(address)``.
+    """The answer of a driver that leases: the address comes later, by `endpoint.bind(address)`.
 
-    :param reason: what is being waited for, for people.
+    reason: what is being waited for, for people.
     """
 
     reason: str = "waiting for a lease"
@@ -87,7 +87,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class PoolUsage:
-    """How full a pool is, as ``docker network inspect`` of engine 29 shows it."""
+    """How full a pool is, as `docker network inspect` of engine 29 shows it."""
 
     in_use: int
     available: int
@@ -95,7 +95,7 @@ class PoolUsage:
 
 @runtime_checkable
 class IpamDriver(Protocol):
-    """An address manager. Every method raises :class:`emu.kernel.errors.EmuError` with a clear line."""
+    """An address manager. Every method raises `emu.kernel.errors.EmuError` with a clear line."""
 
     def capabilities(self) -> IpamCapabilities:
         """Return what the driver needs from the caller."""
@@ -118,8 +118,8 @@ class IpamDriver(Protocol):
     ) -> ipaddress.IPv4Interface | Pending | None:
         """Reserve an address of a pool.
 
-        :param preferred: the address asked for, or None for any.
-        :return: the address with its prefix; :class:`Pending` when it comes later; None when the driver
+        preferred: the address asked for, or None for any.
+        Returns the address with its prefix; `Pending` when it comes later; None when the driver
             gives no addresses.
         """
         ...

@@ -1,4 +1,4 @@
-"""The address manager that gives no addresses: networks of the drivers ``host`` and ``null`` use it."""
+"""The address manager that gives no addresses: networks of the drivers `host` and `null` use it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NullIpam:
     def request_pool(self, request: PoolRequest) -> Pool:
         """Return the one pool; a specific one is refused.
 
-        :raises InvalidValue: when a pool or sub-pool is named.
+        Raises InvalidValue when a pool or sub-pool is named.
         """
         if request.address_space != ADDRESS_SPACE:
             raise InvalidValue(f"unknown address space: {request.address_space}")

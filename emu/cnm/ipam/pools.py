@@ -12,11 +12,11 @@ from emu.kernel.errors import InvalidValue
 
 @dataclass(frozen=True, slots=True)
 class PoolBase:
-    """A range that is cut into subnets of one size (``default-address-pools`` of the daemon).
+    """A range that is cut into subnets of one size (`default-address-pools` of the daemon).
 
-    :param base: the range.
-    :param size: prefix length of the subnets cut from it.
-    :raises InvalidValue: when the size is shorter than the base's prefix or longer than 32.
+    base: the range.
+    size: prefix length of the subnets cut from it.
+    Raises InvalidValue when the size is shorter than the base's prefix or longer than 32.
     """
 
     base: ipaddress.IPv4Network
@@ -91,8 +91,8 @@ def first_fit(
 ) -> ipaddress.IPv4Network | None:
     """Return the lowest default subnet that overlaps nothing taken or reserved, or None.
 
-    :param bases: where subnets are cut from, in order.
-    :param size: cut all bases at this prefix length instead of their own.
+    bases: where subnets are cut from, in order.
+    size: cut all bases at this prefix length instead of their own.
     """
     for base in bases:
         length = base.size if size is None else size
@@ -114,7 +114,7 @@ def next_fit(
 ) -> tuple[ipaddress.IPv4Network, int] | None:
     """Return the next free default subnet after the one handed out last, and the new cursor; or None.
 
-    :param cursor: number of the subnet to look at first, counted over all bases; the search wraps around.
+    cursor: number of the subnet to look at first, counted over all bases; the search wraps around.
     """
     counts = [1 << (base.size - base.base.prefixlen) for base in bases]
     total = sum(counts)
