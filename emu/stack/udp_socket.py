@@ -176,6 +176,7 @@ class UdpSocket:
         self.on_datagram = None
         for event in self._waiting:
             event.fail(os_error(errno.EBADF))
+            event.defused = True  # nobody has to wait for it
         self._waiting.clear()
 
     def _check_open(self) -> None:

@@ -28,6 +28,9 @@ RELATED_NS = 4_000_000_000
 CONFIRMATION_NS = (4_500_000_000, 5_600_000_000)
 """How long after a packet the unicast ARP request that confirms its neighbour comes (FACT 15)."""
 
+CROSSING_NS = 200_000
+"""Unicast ARP frames so close together belong to confirmations that cross (`in_order_of_senders`)."""
+
 MAPPED_FIELDS = {
     "eth.src": "mac",
     "eth.dst": "mac",
@@ -74,7 +77,11 @@ class Seen:
 
 
 def read_pcap(path: Path) -> list[tuple[int, bytes]]:
-    """Return (time_ns, data) of every packet of a classic pcap file with Ethernet frames, in order of time."""
+    """Return (time_ns, data) of every packet of a classic pcap file with Ethernet frames, in the file's order.
+
+    That is the order in which one CPU took them up; times may go back a few us, because Linux stamps a received
+    frame when it is queued and a sent one when it is sent.
+    """
     content = path.read_bytes()
     magic = content[:4]
     scale = {b"\x4d\x3c\xb2\xa1": 1, b"\xd4\xc3\xb2\xa1": 1000}[magic]
@@ -87,7 +94,6 @@ def read_pcap(path: Path) -> list[tuple[int, bytes]]:
         position += 16
         packets.append((seconds * 1_000_000_000 + fraction * scale, content[position : position + captured]))
         position += captured
-    packets.sort(key=lambda packet: packet[0])  # two CPUs write a recording: neighbours may be swapped
     return packets
 
 
@@ -98,6 +104,29 @@ def compared(packets: Iterable[tuple[int, bytes]]) -> list[Seen]:
         for time_ns, data in packets
         if not any(belongs(data) for belongs in LATER_WORK.values())
     ]
+
+
+def in_order_of_senders(frames: Sequence[Seen]) -> list[Seen]:
+    """Sort the frames of confirmations that cross: two neighbours ask each other at the same instant, two CPUs race.
+
+    Only unicast ARP frames within 200 us of each other are sorted: requests first, each by sender.
+    """
+    ordered: list[Seen] = []
+    group: list[Seen] = []
+    for seen in frames:
+        crossing = "arp.operation" in seen.fields and seen.fields["eth.dst"] not in FIXED_MACS
+        if not crossing or (group and seen.time_ns - group[0].time_ns > CROSSING_NS):
+            ordered += sorted(group, key=_by_sender)
+            group = []
+        if crossing:
+            group.append(seen)
+        else:
+            ordered.append(seen)
+    return ordered + sorted(group, key=_by_sender)
+
+
+def _by_sender(seen: Seen) -> tuple[bool, str]:
+    return seen.fields["arp.operation"] != "request", seen.fields["arp.sender_ip"]
 
 
 def decode(data: bytes) -> Fields:
