@@ -369,7 +369,9 @@ class Container:
         if not isinstance(generator, Generator):
             raise InvalidValue(f"spawn takes a generator, such as server(web), not {generator!r}")
         self.sandbox  # noqa: B018  (must be running)
-        return self._start_program(name or getattr(generator, "__name__", "process"), lambda: generator, None, None)
+        return self._start_program(
+            name or str(getattr(generator, "__name__", "process")), lambda: generator, None, None
+        )
 
     def _start_program(
         self,

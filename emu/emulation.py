@@ -165,7 +165,7 @@ class Emulation:
         """Run a script's own SimPy process from now on; `yield` in it waits for tasks, timeouts and events."""
         if not isinstance(generator, Generator):
             raise InvalidValue(f"spawn takes a generator, such as clients(net), not {generator!r}")
-        return self.start_task(name or getattr(generator, "__name__", "process"), lambda: generator)
+        return self.start_task(name or str(getattr(generator, "__name__", "process")), lambda: generator)
 
     def at(self, time: str | int, function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Call a function at an absolute virtual time ("5s" or ns). Raises InvalidValue when that is in the past."""

@@ -104,6 +104,9 @@ def execute(load: TopologySource, request: Request) -> int:
     except KeyboardInterrupt:
         _say(f"interrupted; what was captured so far is in {folder}/" if folder else "interrupted")
         return 130
+    except SystemExit as error:
+        _say(f"the script called sys.exit({error.code!r}); let topology return instead")
+        return 2
     except Exception as error:
         return report_failure(error, folder, request.traceback)
     if not request.quiet:
@@ -142,6 +145,8 @@ def _show(outcome: RunOutcome) -> None:
 
     console = make_console()
     print_result(outcome.result, console)
+    if not outcome.result.ok:
+        console.print(f"the same again: {outcome.command}", markup=False, soft_wrap=True)
     print_hints(outcome.folder, outcome.captures, console)
 
 

@@ -45,12 +45,16 @@ def print_result(result: Result, console: Console) -> None:
 
 def interface_table(interfaces: Iterable[InterfaceResult]) -> Table:
     """Frames and bytes per interface."""
-    table = _table("interface", ("frames in", "bytes in", "frames out", "bytes out", "dropped"))
+    table = _table("interface", ("frames in", "bytes", "frames out", "bytes", "dropped"))
     for entry in interfaces:
         dropped = sum(entry.drops.values())
-        numbers = (entry.rx_packets, entry.rx_bytes, entry.tx_packets, entry.tx_bytes)
         table.add_row(
-            escape(entry.name), *(f"{number:,}" for number in numbers), f"[red]{dropped:,}[/red]" if dropped else "0"
+            escape(entry.name),
+            f"{entry.rx_packets:,}",
+            bytes_text(entry.rx_bytes),
+            f"{entry.tx_packets:,}",
+            bytes_text(entry.tx_bytes),
+            f"[red]{dropped:,}[/red]" if dropped else "0",
         )
     return table
 
@@ -89,6 +93,17 @@ def expectation_line(expectation: ExpectationResult) -> str:
     mark = "[green]as expected[/green]" if expectation.met else "[bold red]NOT as expected[/bold red]"
     problem = f" ({escape(expectation.problem)})" if expectation.problem else ""
     return f"{mark}: {escape(expectation.text)}{problem}"
+
+
+def bytes_text(count: int) -> str:
+    """A number of bytes in few characters: exact up to six digits, then "260.5 MB"."""
+    if count < 1_000_000:
+        return f"{count:,}"
+    for unit in ("MB", "GB", "TB"):
+        count_in_unit = count / {"MB": 1e6, "GB": 1e9, "TB": 1e12}[unit]
+        if count_in_unit < 1000 or unit == "TB":
+            return f"{count_in_unit:,.1f} {unit}"
+    raise AssertionError(count)
 
 
 def _table(first: str, numbers: Iterable[str]) -> Table:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import emu
 from emu.kernel.errors import EmuError
 
 EXIT_OK = 0
@@ -20,7 +19,7 @@ EXIT_INTERRUPTED = 130
 
 CRASH_FILE = "crash.txt"
 
-_PACKAGE_FOLDER = Path(emu.__file__).resolve().parent
+_PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 _LIBRARY_FOLDERS = tuple(
     sorted({Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")})
 )

@@ -56,12 +56,12 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run left behind: its result, its folder and the capture files in it."""
+    """What a run left behind: its result, its folder, the capture files in it, and the command that repeats it."""
 
     result: Result
     folder: Path
     captures: list[Path]
-    wall_s: float
+    command: str
 
 
 def run_topology(topology: Topology, options: RunOptions | None = None, *, watch: Watch | None = None) -> RunOutcome:
@@ -84,10 +84,12 @@ def run_topology(topology: Topology, options: RunOptions | None = None, *, watch
         built_s = time.perf_counter()
         with watch(net) if watch is not None else nullcontext():
             result = net.run()
+        for capture in net.captures:
+            capture.check_patterns()
     ended_s = time.perf_counter()
     (folder / SUMMARY_FILE).write_text(json.dumps(result.summary(), indent=2) + "\n", encoding="utf-8")
     _write_timing(folder, net, built_s - started_s, ended_s - built_s)
-    return RunOutcome(result, folder, net.capture_files(), ended_s - started_s)
+    return RunOutcome(result, folder, net.capture_files(), net.command)
 
 
 def default_folder(topology: Topology) -> Path:

@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "emu"
 
 FORBIDDEN = {
-    "the wall clock": r"\btime\.(time|monotonic|perf_counter|process_time)(_ns)?\b|\bdatetime\b|\bfrom time import\b",
+    "the wall clock": r"\btime\.(time|monotonic|perf_counter|process_time)(_ns)?\b|\bfrom time import\b"
+    r"|\b(datetime|date)\.(now|utcnow|today)\b",
     "the global random generator": r"\brandom\.(random|randint|randrange|choice|choices|shuffle|sample|uniform|seed"
     r"|getrandbits|randbytes|gauss|expovariate)\s*\(|\bSystemRandom\b",
     "operating system randomness": r"\burandom\b|\buuid[14]?\b|\bsecrets\b|\bRandShort\b|\bRandInt\b",
