@@ -341,3 +341,32 @@ def test_the_engine_api_s_ipam_object_is_checked_as_the_daemon_checks_it() -> No
         "ok", ipam={"Driver": "default", "Options": {"com.docker.network.ipam.serial": "true"}, "Config": [entry]}
     )
     assert network.attrs["IPAM"]["Options"] == {"com.docker.network.ipam.serial": "true"}
+
+
+def test_default_pools_avoid_the_host_s_routes_with_a_next_hop_in_20_10_only() -> None:
+    for engine, expected in (("20.10", "172.20.0.0/16"), ("28", "172.18.0.0/16"), ("29", "172.18.0.0/16")):
+        lab = Lab(engine)
+        lab.namespace.routes.add("172.18.0.0/15", via="203.0.113.1")
+        assert str(lab.controller.create_network("n").subnet) == expected, engine
+
+
+def test_default_pools_avoid_what_is_on_link_in_every_engine() -> None:
+    for engine in ENGINES:
+        lab = Lab(engine)
+        lab.namespace.add_address(lab.namespace.device("eth0"), "172.18.5.1/24")
+        assert str(lab.controller.create_network("n").subnet) == "172.19.0.0/16", engine
+
+
+def test_an_unknown_option_of_the_address_manager_is_refused() -> None:
+    with pytest.raises(InvalidValue, match='ipam driver "default" has no option "seriel"'):
+        Lab().controller.create_network("n", ipam={"Options": {"seriel": "true"}})
+
+
+def test_serial_allocation_can_be_asked_for_by_an_option() -> None:
+    lab = Lab()
+    lab.controller.create_network(
+        "n", ipam={"Options": {"com.docker.network.ipam.serial": "true"}, "Config": [{"Subnet": "10.1.0.0/24"}]}
+    )
+    lab.container("first", "n").stop()
+    second = lab.container("second", "n")
+    assert second.network_settings()["Networks"]["n"]["IPAddress"] == "10.1.0.3"
