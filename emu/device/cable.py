@@ -295,7 +295,7 @@ class CableDirection:
         """Return a copy with one random bit flipped, marked as altered."""
         self.statistics.corrupted += 1
         data = bytearray(frame.data)
-        bit = self._random("corrupt").randrange(len(data) * 8)
+        bit = self._random("corrupted bit").randrange(len(data) * 8)
         data[bit >> 3] ^= 1 << (bit & 7)
         return Frame(bytes(data), frame.packet_id, True)
 

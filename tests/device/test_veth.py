@@ -1,4 +1,4 @@
-"""A veth pair hands frames over unchanged at the same instant, refuses what the peer cannot take, and lives as a pair."""
+"""A veth pair hands frames over unchanged at the same instant and refuses what the peer cannot take."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_there_is_a_carrier_only_while_both_ends_are_up():
     assert pair.b.is_up
 
 
-@pytest.mark.parametrize("size, fits", [(1018, True), (1019, False)])
+@pytest.mark.parametrize(("size", "fits"), [(1018, True), (1019, False)])
 def test_the_mtu_of_the_peer_decides_what_may_be_sent(size, fits):
     pair = Pair()
     pair.b.set_mtu(1000)
