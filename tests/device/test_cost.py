@@ -1,4 +1,4 @@
-"""Work on a host takes time: one traversal after the other, charged at the start, with the totals that were measured."""
+"""Work on a host takes time: one traversal after the other, charged at its start, with the totals measured."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The queue in front of a line holds so many frames or bytes and refuses the rest; the frame on the line has left it."""
+"""The queue in front of a line takes so many frames or bytes and refuses the rest; what is on the line has left it."""
 
 import pytest
 
