@@ -42,7 +42,7 @@ class Recording:
     @property
     def folder(self) -> Path:
         """Where its files are."""
-        return FOLDER / f"v{self.engine}" / "a-default-bridge"
+        return FOLDER / self.engine / "a-default-bridge"
 
     def lines(self) -> list[tuple[int, str]]:
         """Return (time in ns since midnight, text) of every line of the transcript that has a time."""

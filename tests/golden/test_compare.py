@@ -9,7 +9,7 @@ import pytest
 from tests.golden.compare import LATER_WORK, Correspondence, Seen, compared, difference, read_pcap
 from tests.golden.recording import ENGINES, FOLDER
 
-PINGS = FOLDER / "v29" / "a-default-bridge" / "a2-ping-c1-eth0.pcap"
+PINGS = FOLDER / "29" / "a-default-bridge" / "a2-ping-c1-eth0.pcap"
 
 
 def frames() -> list[tuple[int, bytes]]:
@@ -33,7 +33,7 @@ def compared_packets() -> list[tuple[int, bytes]]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_recording_equals_itself(engine: str) -> None:
-    files = sorted((FOLDER / f"v{engine}" / "a-default-bridge").glob("*.pcap"))
+    files = sorted((FOLDER / engine / "a-default-bridge").glob("*.pcap"))
     assert len(files) == 31
     for path in files:
         assert difference(path.name, compared(read_pcap(path)), compared(read_pcap(path)), Correspondence()) is None
@@ -96,7 +96,7 @@ def test_a_confirmation_after_seven_seconds_instead_of_five_is_reported() -> Non
 
 
 def test_ip_ids_of_one_udp_socket_must_count_up_by_one() -> None:
-    path = FOLDER / "v29" / "a-default-bridge" / "a4-udp-tcp-closed-c1-eth0.pcap"
+    path = FOLDER / "29" / "a-default-bridge" / "a4-udp-tcp-closed-c1-eth0.pcap"
     recorded = compared(read_pcap(path))[:6]  # the three questions and answers
     mine = [index for index, seen in enumerate(recorded) if seen.fields.get("ip.src") == "172.17.0.2"]
     changed = list(recorded)
@@ -110,7 +110,7 @@ def test_ip_ids_of_one_udp_socket_must_count_up_by_one() -> None:
 
 
 def test_a_capture_with_another_link_type_is_refused(tmp_path: object) -> None:
-    path = FOLDER.parent / "golden" / "v29" / "a-default-bridge" / "a1-startlife-docker0.pcap"
+    path = FOLDER.parent / "golden" / "29" / "a-default-bridge" / "a1-startlife-docker0.pcap"
     content = bytearray(path.read_bytes())
     struct.pack_into("<I", content, 20, 276)
     changed = type(path)(str(tmp_path)) / "cooked.pcap"
