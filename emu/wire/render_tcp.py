@@ -8,6 +8,7 @@ _FLAG_LETTERS = ((0x01, "F"), (0x02, "S"), (0x04, "R"), (0x08, "P"), (0x10, ".")
 _SYN_FIN_RST = 0x07
 _ACK = 0x10
 _URG = 0x20
+_BAD_OPTION = "[bad opt]"
 
 _unpack_from = Struct("!HHIIBBHHH").unpack_from
 
@@ -39,7 +40,8 @@ def render_tcp(segment: bytes, length: int) -> str:
     if header_length > 20:
         words = _render_options(segment[20:header_length])
         if len(segment) < header_length:
-            return f"{text}, options [{','.join(words[:-1])} [|tcp]"
+            whole = "".join(f"{word}," for word in words if word != _BAD_OPTION)
+            return f"{text}, options [{whole} [|tcp]"
         text += f", options [{','.join(words)}]"
     return f"{text}, length {data_length}"
 
@@ -59,7 +61,7 @@ def _render_options(options: bytes) -> list[str]:
         length = options[position + 1] if position + 1 < len(options) else 0
         value = options[position + 2 : position + length]
         if length < 2 or len(value) != length - 2:
-            words.append("[bad opt]")
+            words.append(_BAD_OPTION)
             break
         words.append(_render_option(kind, value))
         position += length

@@ -26,6 +26,8 @@ COMPUTED_FIELDS: dict[str, tuple[str, ...]] = {
 
 _ALL_ONES = {"MACField": "ff:ff:ff:ff:ff:ff", "IPField": "255.255.255.255"}
 _ALL_ZEROS = {"MACField": "00:00:00:00:00:00", "IPField": "0.0.0.0"}
+_CLOCK_FIELDS = ("ICMPTimeStampField",)
+"""Kinds of fields whose default is the time of day."""
 
 
 class FieldPosition(NamedTuple):
@@ -206,5 +208,6 @@ def _unwrap(field: Any, layer: Any) -> tuple[Any, bool]:
 
 def _is_open(layer: Any, field: Any) -> bool:
     """True if Scapy chooses the value when it builds: no value and no constant default, or a random one."""
-    value = layer.fields.get(field.name, layer.overloaded_fields.get(field.name, field.default))
+    default = None if type(field).__name__ in _CLOCK_FIELDS else field.default
+    value = layer.fields.get(field.name, layer.overloaded_fields.get(field.name, default))
     return value is None or any(kind.__name__ == "VolatileValue" for kind in type(value).__mro__)
