@@ -102,13 +102,16 @@ class Bridge(NetDevice):
 
     def flood(self, frame: Frame, in_port: BridgePort | None, reassembled: bool) -> None:
         """Send a frame out of every forwarding port but the one it came from, newest port first."""
+        netfilter = self.netfilter
         unicast = not frame.data[0] & 1
         sent = False
-        for port in tuple(self.ports):
+        for port in self.ports:
             if not port.forwards or (port is in_port and not port.hairpin) or (unicast and not port.flood):
                 continue
             sent = True
-            if in_port is None or self.allows(frame, in_port, port):
+            if netfilter is None:
+                port.device.transmit(frame)
+            elif in_port is None or netfilter.forward(frame, in_port, port):
                 port.output(frame, reassembled)
         if unicast and not sent:
             self.drop(frame, DropReason.BRIDGE_NO_PORT)

@@ -137,7 +137,7 @@ class WiredDevice(NetDevice):
     def join_master(self, master: Bridge | None) -> None:
         """Become a port of a bridge, or (None) cease to be one (called by the bridge)."""
         self.master = master
-        self._update_size_limits()
+        self._changed()
 
     def _cpu_changed(self) -> None:
         self._charge()
