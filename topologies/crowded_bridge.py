@@ -10,7 +10,7 @@ What to look at in Wireshark:
 
 * `arp.opcode == 1 && frame.interface_name == "host1:br-storm"`   the n requests, once each.
 * `arp.opcode == 1 && frame.interface_name == "c1:eth0"`          what one container hears: everybody.
-* `frame.packet_id == 200`         one request and all its copies: the same packet id at every interface.
+* `frame.packet_id == 1`         one request and all its copies: the same packet id at every interface.
 * Statistics > I/O Graphs          the burst, and the calm once everybody is in everybody's table.
 """
 

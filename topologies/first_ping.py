@@ -8,10 +8,10 @@ one packet wherever it is seen):
 * `arp`                      three announcements per container at 0, 1 and 2 s (engine 28 and later), then c1 asks who
                              has 172.17.0.3, and c2 answers. 5 s after the first answer c2 asks back, unicast: it
                              confirms its own neighbour entry.
-* `icmp`                     four requests and four replies, each seen at six points: c1's eth0, its host-side veth,
+* `icmp`                     four requests and four replies, each seen at five points: c1's eth0, its host-side veth,
                              docker0, the other veth, c2's eth0.
 * `icmp && frame.interface_name == "c1:eth0"`   what `tcpdump -i eth0` in c1 would show.
-* `frame.packet_id == 12`    one packet on its way (take any id from the first column of the profile).
+* `frame.packet_id == 7`     the first request on its way; take any id from the profile's column.
 
 For a view without the copies open a single interface: `emu run --split ...` writes by-interface/c1:eth0.pcapng.
 """
