@@ -53,7 +53,7 @@ def test_the_recorded_times_of_an_unused_address_are_met_within_5_percent() -> N
     pinger = Pinger(world, h1)
     pinger.ping("10.9.0.77")
     world.run()
-    measured = [t for t, _ in world.arp_requests("h1:eth0")][1:] + [pinger.errors[0][0]]
+    measured = [*(t for t, _ in world.arp_requests("h1:eth0")[1:]), pinger.errors[0][0]]
     for recorded in ([1.005, 2.033, 3.07], [1.02, 2.05, 3.07]):
         for model_ns, recorded_s in zip(measured, recorded, strict=True):
             assert model_ns / SECOND == pytest.approx(recorded_s, rel=0.05)

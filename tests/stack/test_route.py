@@ -56,7 +56,7 @@ def test_mistakes_are_refused_in_one_line_and_leave_nothing_behind() -> None:
     before = h1.routes.text()
     with pytest.raises(InvalidValue, match="is not on a connected network"):
         h1.routes.add("default", via="10.8.0.1")
-    with pytest.raises(InvalidValue, match="it should be 10.0.0.0/8"):
+    with pytest.raises(InvalidValue, match=r"it should be 10\.0\.0\.0/8"):
         h1.routes.add("10.1.0.0/8", via="10.9.0.2")
     with pytest.raises(InvalidValue, match="a device or a next hop is needed"):
         h1.routes.add("10.0.0.0/8")

@@ -99,16 +99,16 @@ class World:
         ]
 
     def icmp(self, label: str, direction: int | None = None) -> list[tuple[int, int, int, bytes]]:
-        """(time, type, code, frame) of every ICMP message seen at a device."""
+        """(time, type, code, frame) of every ICMP packet seen at a device; of a tiny later fragment -1, -1."""
         return [
-            (now_ns, frame.data[34], frame.data[35], frame.data)
+            (now_ns, *(frame.data[34:36] if len(frame.data) > 35 else (-1, -1)), frame.data)
             for now_ns, way, frame in self.seen[label]
             if frame.data[12:14] == b"\x08\x00" and frame.data[23] == 1 and direction in (None, way)
         ]
 
 
 class Pinger:
-    """A ping socket that records replies (time, source, sequence, TTL) and errors (time, reporter, type, code, info)."""
+    """A ping socket that records replies (time, source, sequence, TTL), errors (time, reporter, type, code, info)."""
 
     def __init__(self, world: World, namespace: Namespace) -> None:
         self.world = world
