@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ablations import VARIANTS
 from benchmarks.harness import capture_folder
 from benchmarks.peer_ns3 import find_ns3
 from benchmarks.settings import Setting
+from benchmarks.workloads import bridge_udp
+from tests.capture.pcapng_reader import Packet, read_pcapng
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIRED = {
@@ -100,6 +103,59 @@ def test_the_peer_gives_time_and_ratio(tmp_path):
     assert result["peer_us_per_datagram"] == pytest.approx(100_000)
     assert result["ratio"] == pytest.approx(100_000 / result["us_per_datagram"], rel=0.01)
     assert "FCS" in process.stdout
+
+
+def captured_datagrams(folder: Path, *, checksums: bool) -> dict[str, list[Packet]]:
+    """Run bridge-udp with 5 datagrams and return the UDP frames seen at each interface."""
+    prepared = bridge_udp(Setting("bridge-udp", "all", checksums, 5), folder)
+    prepared.run()
+    assert prepared.received() == 6
+    seen: dict[str, list[Packet]] = {}
+    for packet in read_pcapng(folder / "capture.pcapng").packets:
+        if packet.data[12:14] == b"\x08\x00" and packet.data[23] == 17:
+            seen.setdefault(packet.name, []).append(packet)
+    return seen
+
+
+def test_bridge_udp_sends_each_datagram_over_two_veths_and_a_bridge_in_exact_time(tmp_path):
+    seen = captured_datagrams(tmp_path, checksums=False)
+
+    names = list(seen)
+    assert (names[0], names[-1], len(names)) == ("h0:eth0", "h1:eth0", 5)
+    assert {len(packets) for packets in seen.values()} == {6}
+    link_ns = 1042 * 8 + 10_000
+    for index in range(1, 5):  # the first one waits for the containers' second gratuitous ARP, sent at 1 s as well
+        at = [seen[name][1 + index] for name in names]
+        sent_ns = 1_000_000_000 + 20_000 * index
+        assert [packet.time_ns - sent_ns for packet in at] == [0, link_ns, link_ns, link_ns, 2 * link_ns]
+        assert len({(packet.packet_id, packet.data) for packet in at}) == 1
+
+
+@pytest.mark.parametrize("checksums", [False, True])
+def test_bridge_udp_makes_udp_checksums_exactly_when_asked(tmp_path, checksums):
+    seen = captured_datagrams(tmp_path, checksums=checksums)
+
+    for packet in seen["h1:eth0"]:
+        checksum = int.from_bytes(packet.data[40:42], "big")
+        assert (checksum != 0) is checksums
+        words = packet.data[26:34] + bytes((0, 17)) + packet.data[38:40] + packet.data[34:]
+        if checksums:
+            assert int.from_bytes(words, "big") % 65535 == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_undone_design_choice_changes_the_speed_and_nothing_else(tmp_path, variant):
+    captures = []
+    for extra in ([], ["--variant", variant]):
+        folder = tmp_path / f"run{len(captures)}"
+        folder.mkdir()
+        process = benchmarks(
+            *("measure", "bridge-udp", "--count=20", "--capture=all", "--checksums", "--folder", str(folder)), *extra
+        )
+        assert process.returncode == 0, process.stderr
+        captures.append((folder / "capture.pcapng").read_bytes())
+
+    assert captures[0] == captures[1]
 
 
 @pytest.mark.slow
