@@ -67,11 +67,14 @@ class HostContainers:
             mac_address=mac_address,
             aliases=tuple(aliases),
         )
-        self._host.net.containers[name] = container
+        net = self._host.net
+        interfaces = len(net.interfaces.devices)
+        net.containers[name] = container
         try:
             container.start()
         except BaseException:
-            del self._host.net.containers[name]
+            del net.containers[name]
+            net.interfaces.forget_since(interfaces)
             raise
         return container
 

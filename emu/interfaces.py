@@ -51,6 +51,12 @@ class InterfaceBook:
                 if tap is not None:
                     device.add_tap(tap)
 
+    def forget_since(self, count: int) -> None:
+        """Forget all but the first `count` interfaces: what was made for a container that could not be started."""
+        for device in self.devices[count:]:
+            device.remove_tap(self._recorders.pop(device).tap)
+        self._early_frames[:] = [entry for entry in self._early_frames if entry[0] in self._recorders]
+
     def watch(self, watcher: Watcher) -> None:
         """Let somebody watch all interfaces, those that are there and those that come."""
         self._watchers.append(watcher)

@@ -11,8 +11,8 @@ from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotFound, NotSupported
 from emu.raw import Sniffer, send_frame
 from emu.task import Program, Task
-from emu.traffic.ping import Ping, ping_options
-from emu.traffic.udp_flow import UdpSender, UdpSink
+from emu.traffic.ping import Ping, PingResult, ping_options
+from emu.traffic.udp_flow import UdpSender, UdpSendResult, UdpSink
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -115,7 +115,8 @@ class Programs(ABC):
             program = Ping(self.namespace, address, options, name=shown)
             return (yield from program.run())
 
-        return self._start_program(f"ping {shown}", run, lambda: None if program is None else program.result, at)
+        nothing = PingResult(shown, 0, 0, 0, 0, (), "")  # what a ping has that never started
+        return self._start_program(f"ping {shown}", run, lambda: nothing if program is None else program.result, at)
 
     def udp(self, port: int = 0, address: str = "0.0.0.0") -> UdpSocket:
         """A UDP socket for a process: `payload, source = yield socket.recv()`, `socket.sendto(payload, (ip, port))`.
@@ -159,8 +160,10 @@ class Programs(ABC):
             sender = UdpSender(self.namespace, self.find_address(target, "udp"), port, **keywords)
             return (yield from sender.run())
 
-        partial = lambda: None if sender is None else sender.result  # noqa: E731
-        return self._start_program(f"udp to {shown}:{port}", run, partial, at)
+        nothing = UdpSendResult(0, 0, {}, 0, 0)  # what a flow has that never started
+        return self._start_program(
+            f"udp to {shown}:{port}", run, lambda: nothing if sender is None else sender.result, at
+        )
 
     def udp_sink(self, port: int, *, numbered: bool = False) -> UdpSink:
         """Count the datagrams that arrive at a port: `.received`, `.bytes`, `.result`; it does not keep a run alive.
