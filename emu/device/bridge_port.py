@@ -203,6 +203,8 @@ class BridgePort:
                 return
             reassembled = passed is not frame
             frame = passed
+        if bridge.netfilter is not None and not bridge.netfilter.admit(frame, self):
+            return
         source_entry = self.fdb.learn(source, self) if self.learning else None
         tap = bridge.tap
         if tap is not None:

@@ -91,6 +91,7 @@ class Fdb:
         ageing_ns = parse_time_ns(ageing, "ageing time")
         if ageing_ns >= NEVER_NS:
             raise InvalidValue(f"invalid ageing time {ageing!r}: expected less than a hundred years")
+        self.entries()  # forgets what was too old already, so that a longer time does not bring it back
         self.ageing_ns = ageing_ns
         self._bridge.flush_cache()
 

@@ -28,6 +28,13 @@ class BridgeNetfilter(Protocol):
         """
         ...
 
+    def admit(self, frame: Frame, port: BridgePort) -> bool:
+        """Decide whether an IPv4 packet that came in at `port` is let in at all, before the bridge's interface sees it.
+
+        Asked for every frame of which the bridge has not yet cached where it goes; a drop is reported by the hook.
+        """
+        ...
+
     def forward(self, frame: Frame, in_port: BridgePort, out_port: BridgePort) -> bool:
         """Decide whether a frame may be forwarded; a drop is reported by the hook."""
         ...

@@ -26,6 +26,8 @@ class Hooks:
         self.post_routed: list[tuple[int, str]] = []
         self.held: Frame | None = None
         self.hold = True
+        self.admits = True
+        self.admitted: list[str] = []
 
     def pre_routing(self, frame, port):
         self.pre_routed.append(port.device.name)
@@ -36,6 +38,10 @@ class Hooks:
             return None
         whole, self.held = Frame(self.held.data + frame.data[34:], frame.packet_id), None
         return whole
+
+    def admit(self, frame, port):
+        self.admitted.append(port.device.name)
+        return self.admits
 
     def forward(self, frame, in_port, out_port):
         self.asked.append((in_port.device.name, out_port.device.name))
