@@ -64,6 +64,8 @@ class Profile:
     address_notation_alone: bool
     #: How bridges are kept apart: "isolation" (filter chains), "raw+isolation", or "raw". FACTS29 table.
     isolation: str
+    #: Packets to a container that do not come through its own bridge are dropped in the raw table. FACT 47.
+    raw_drops: bool
     #: docker network inspect has EnableIPv4 / Status; Containers comes after Labels. FACTS29 table.
     inspect_enable_ipv4: bool
     inspect_status: bool
@@ -183,6 +185,7 @@ _ENGINE_20 = Profile(
     static_address_checked_early=False,
     address_notation_alone=True,
     isolation="isolation",
+    raw_drops=False,
     inspect_enable_ipv4=False,
     inspect_status=False,
     inspect_containers_last=False,
@@ -215,6 +218,7 @@ _ENGINE_28 = replace(
     static_address_checked_early=True,
     address_notation_alone=False,
     isolation="raw+isolation",
+    raw_drops=True,
     inspect_enable_ipv4=True,
     inspect_default_gateway=True,
     endpoint_keys=_ENDPOINT_KEYS_28,

@@ -10,7 +10,7 @@ from bisect import insort
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from emu.cnm.drivers.driver import JoinInfo
+from emu.cnm.drivers.driver import FollowsAddresses, JoinInfo
 from emu.cnm.gateway import choose_gateway, endpoint_key
 from emu.cnm.naming import InterfaceNumbers
 from emu.kernel.errors import Conflict, EmuError, InvalidValue, NotFound
@@ -132,6 +132,8 @@ class Sandbox:
                 self._add_address(endpoint, endpoint.device, undo)
                 undo.pop_all()
             self._announce(endpoint, endpoint.device)
+        if isinstance(endpoint.network.driver, FollowsAddresses):
+            endpoint.network.driver.address_bound(endpoint)
         self._update_default_route()
 
     def _add_device(self, endpoint: Endpoint, device: NetDevice, undo: ExitStack) -> None:

@@ -78,6 +78,16 @@ class BridgeNetfilter:
         port.device.drop(frame, REJECTIONS.get(outcome, DropReason.REASSEMBLY_OVERLAP))
         return None
 
+    def admit(self, frame: Frame, port: BridgePort) -> bool:
+        """Ask the raw table; to it a bridged packet comes in at the bridge, not at the port."""
+        data = frame.data
+        if data[12:14] != _ETHERTYPE_IPV4 or len(data) < 34:
+            return True
+        if not self._namespace.raw.drops(self._bridge.name, data[30:34]):
+            return True
+        port.device.drop(frame, DropReason.FIREWALL)
+        return False
+
     def forward(self, frame: Frame, in_port: BridgePort, out_port: BridgePort) -> bool:
         """Ask the FORWARD chain about an IPv4 packet; anything else passes."""
         data = frame.data

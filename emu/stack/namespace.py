@@ -20,6 +20,7 @@ from emu.stack.netfilter import Filter
 from emu.stack.output import Ipv4Output, Path
 from emu.stack.ping_socket import PingSocket
 from emu.stack.pmtu import PmtuCache
+from emu.stack.raw_table import RawTable
 from emu.stack.route import RouteTable
 from emu.stack.sysctl import Sysctls
 from emu.stack.udp import PROTOCOL_UDP, Udp
@@ -44,7 +45,7 @@ class Namespace:
     on_device_added: called with each device that joins. sysctls: initial settings, by Linux name.
 
     devices: name -> device. routes, neighbours, filter, sysctl: as `ip route`, `ip neigh`, `iptables -S FORWARD` and
-    `sysctl` would show them. generation: grows whenever a cached way out may have become wrong.
+    `sysctl` would show them; raw: the drops of iptables' raw table. generation: grows whenever a cached way out may have become wrong.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Namespace:
         self.sysctl = Sysctls(sysctls, self._sysctl_changed)
         self.routes = RouteTable(self.flush_caches)
         self.neighbours = NeighbourTable(self.interfaces)
+        self.raw = RawTable()
         self.filter = Filter()
         self.filter.on_change(self._rules_changed)
         self.pmtu = PmtuCache()

@@ -213,3 +213,39 @@ def test_a_fixed_interface_name_is_what_the_namespace_and_captures_show() -> Non
     container = lab.container("c", "bridge")
     container.connect("web", EndpointSettings(driver_opts={"com.docker.network.endpoint.ifname": "lan0"}))
     assert eth(container, "lan0").label == "c:lan0"
+
+
+@pytest.mark.parametrize(("engine", "bridge_sees_it"), [("20.10", True), ("28", False), ("29", False)])
+def test_a_packet_to_another_bridge_dies_before_its_own_bridge_interface_sees_it_from_28_on(
+    engine: str, bridge_sees_it: bool
+) -> None:
+    """FACT 49: the raw table drops it in PREROUTING, which a bridged packet passes before the bridge takes it in."""
+    lab = Lab(engine)
+    network = lab.controller.create_network("web")
+    web, other = lab.container("w1", "web"), lab.container("c1", "bridge")
+    lab.kernel.run()
+    on_port, on_bridge = Seen(eth(web)), Seen(lab.namespace.device(f"br-{network.id[:12]}"))
+    assert ping(lab, web, "172.17.0.2") == "silence"
+    assert len(on_port.of_type(IPV4)) == 1
+    assert bool(on_bridge.of_type(IPV4)) is bridge_sees_it
+    assert ping(lab, web, "172.17.0.1") == "reply", "the other bridge's gateway is an address of the host"
+    other.stop()
+    assert lab.namespace.raw.text().count("172.17.0.2") == 0
+
+
+def test_an_internal_network_has_no_raw_rules_and_the_others_one_per_container() -> None:
+    lab = Lab("29")
+    lab.controller.create_network("inside", internal=True)
+    lab.container("a", "inside")
+    lab.container("b", "bridge")
+    assert lab.namespace.raw.text() == "-A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP\n"
+
+
+def test_a_leased_address_gets_its_raw_rule_when_it_arrives() -> None:
+    lab = Lab("29")
+    network = lab.controller.create_network("lan", ipam=LeasingIpam())
+    container = lab.container("web", "lan")
+    assert lab.namespace.raw.text() == ""
+    assert container.sandbox is not None
+    container.sandbox.endpoints[0].bind("192.0.2.9/24")
+    assert f"192.0.2.9/32 ! -i br-{network.id[:12]}" in lab.namespace.raw.text()

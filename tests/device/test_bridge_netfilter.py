@@ -178,3 +178,15 @@ def test_arp_and_short_frames_are_not_taken_for_fragments():
     lan.run()
     assert hooks.pre_routed == []
     assert len(lan[2].took()) == 2
+
+
+def test_a_packet_that_is_not_admitted_is_seen_by_nobody_and_not_learned():
+    lan, hooks = filtered_lan()
+    hooks.admits = False
+    seen = []
+    lan.bridge.add_tap(lambda now_ns, frame, direction: seen.append(frame.data))
+    lan[1].send(ip_frame(BRIDGE_MAC, mac(0x31)))
+    lan.run()
+    assert hooks.admitted == ["p1"]
+    assert (seen, lan.local, lan.listeners()) == ([], [], set())
+    assert lan.bridge.fdb.lookup(mac(0x31)) is None

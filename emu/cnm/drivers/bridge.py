@@ -174,6 +174,7 @@ class BridgeDriver:
     def join(self, endpoint: Endpoint, sandbox: Sandbox) -> JoinInfo:
         """Give the sandbox the container end, and the gateway unless the network is internal (FACT 9)."""
         entry = self.networks[endpoint.network.id]
+        self.address_bound(endpoint)
         return JoinInfo(
             device=self._pairs[endpoint.id].container_end,
             name_prefix=entry.options.interface_prefix,
@@ -191,8 +192,18 @@ class BridgeDriver:
             return other
         return None if network.gateway is None else network.gateway.ip
 
+    def address_bound(self, endpoint: Endpoint) -> None:
+        """Let packets to the endpoint's address in through its own bridge only (from engine 28 on, FACT 47)."""
+        network = endpoint.network
+        if endpoint.address is None or network.internal or not self._profile.raw_drops:
+            return
+        bridge = self.networks[network.id].device.name
+        self._controller.namespace.raw.protect(endpoint.address.ip.packed, bridge)
+
     def leave(self, endpoint: Endpoint) -> None:
-        """Take note that the container end is out of its sandbox: it goes with the endpoint."""
+        """Withdraw the rule for the endpoint's address; the container end goes with the endpoint."""
+        if endpoint.address is not None:
+            self._controller.namespace.raw.release(endpoint.address.ip.packed)
 
     def host_interface(self, endpoint: Endpoint) -> NetDevice:
         """Return the host end of an endpoint's veth pair."""

@@ -109,3 +109,12 @@ class SkipsGateway(Protocol):
     def skips_gateway(self, network: Network) -> bool:
         """Say whether no gateway address is to be reserved for this network."""
         ...
+
+
+@runtime_checkable
+class FollowsAddresses(Protocol):
+    """A driver that has to know when a leased address arrives after the endpoint has joined (optional)."""
+
+    def address_bound(self, endpoint: Endpoint) -> None:
+        """Take note of `endpoint.address`."""
+        ...
