@@ -71,7 +71,7 @@ def use_simpy_timeouts() -> None:
     """Let every light call be what SimPy documents: a Timeout with a callback."""
     CableDirection._transmit_serialized = _transmit_with_timeout  # type: ignore[method-assign]
     CableDirection._deliver_event = _deliver_event  # type: ignore[attr-defined]
-    Kernel.call_later = _call_later_with_timeout  # type: ignore[method-assign,assignment]
+    Kernel.call_later = _call_later_with_timeout  # type: ignore[method-assign]
 
 
 def _transmit_with_timeout(self: Any, frame: Frame) -> bool:
@@ -96,20 +96,22 @@ def _call_later_with_timeout(
 
 # -- per-flow templates and caches -------------------------------------------------------------------------------------
 
+REMEMBER_NOTHING: Any = lambda *_: None  # noqa: E731  (takes the place of methods with different parameters)
+
 
 def do_without_send_flows() -> None:
     """Look up route and neighbour and build every header anew for every datagram."""
-    UdpSocket._remember_flow = _remember_nothing  # type: ignore[method-assign]
+    UdpSocket._remember_flow = REMEMBER_NOTHING  # type: ignore[method-assign]
 
 
 def do_without_receive_flows() -> None:
     """Check every header and look up the socket for every datagram."""
-    Udp._remember_flow = _remember_nothing  # type: ignore[method-assign]
+    Udp._remember_flow = REMEMBER_NOTHING  # type: ignore[method-assign]
 
 
 def do_without_bridge_cache() -> None:
     """Let the bridge learn, look up and decide for every frame."""
-    BridgePort._remember = _remember_nothing  # type: ignore[method-assign]
+    BridgePort._remember = REMEMBER_NOTHING  # type: ignore[method-assign]
 
 
 def do_without_caches() -> None:
@@ -117,10 +119,6 @@ def do_without_caches() -> None:
     do_without_send_flows()
     do_without_receive_flows()
     do_without_bridge_cache()
-
-
-def _remember_nothing(*_: object) -> None:
-    pass
 
 
 # -- batched capture writes --------------------------------------------------------------------------------------------

@@ -74,9 +74,9 @@ def simpy_timeout_callback(times: int) -> float:
 
     def tick(_: object) -> None:
         if left() > 0:
-            kernel.timeout(20_000).callbacks.append(tick)  # type: ignore[union-attr]
+            kernel.timeout(20_000).callbacks.append(tick)
 
-    kernel.timeout(1).callbacks.append(tick)  # type: ignore[union-attr]
+    kernel.timeout(1).callbacks.append(tick)
     return timed(kernel.run)
 
 
