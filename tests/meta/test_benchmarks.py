@@ -159,6 +159,17 @@ def test_an_undone_design_choice_changes_the_speed_and_nothing_else(tmp_path, va
 
 
 @pytest.mark.slow
+def test_a_full_run_stays_small_and_within_three_times_its_budget(tmp_path):
+    process = benchmarks("run", "bridge-udp", "--capture=all", "--checksums", "--rounds=1", f"--json={tmp_path / 'r'}")
+
+    assert process.returncode == 0, process.stderr
+    (result,) = json.loads((tmp_path / "r").read_text())["results"]
+    assert result["datagrams"] == 200_001
+    assert result["peak_rss_mib"] < 100
+    assert result["cpu_us_per_datagram"] < 3 * 13.0
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ and libns3-dev")
 def test_the_ns3_program_does_the_same_work():
     peer = find_ns3()
