@@ -6,7 +6,6 @@ is timed, as in the peer: building the topology is not part of it, writing the c
 
 from __future__ import annotations
 
-import gc
 import resource
 import time
 from collections.abc import Callable
@@ -136,8 +135,6 @@ def measure_here(setting: Setting, folder: Path) -> Measurement:
     Raises `BenchmarkError` when datagrams are missing: a fast run that did not do the work is not a result.
     """
     prepared = WORKLOADS[setting.workload](setting, folder)
-    gc.collect()
-    gc.freeze()
     wall_start, cpu_start = time.perf_counter(), time.process_time()
     prepared.run()
     wall_end, cpu_end = time.perf_counter(), time.process_time()
