@@ -6,7 +6,6 @@ from emu.wire.checksum import internet_checksum
 
 REASSEMBLY_TIMEOUT_NS = 30 * 1_000_000_000
 HIGH_THRESHOLD = 4 * 1024 * 1024
-LOW_THRESHOLD = 3 * 1024 * 1024
 MORE_FRAGMENTS = 0x2000
 DONT_FRAGMENT = 0x4000
 OFFSET_MASK = 0x1FFF
@@ -155,7 +154,8 @@ class Reassembler:
     high_threshold: bytes of memory beyond which new fragments are refused (`ipfrag_high_thresh`; 4 MiB).
     An exact duplicate is dropped alone; any other overlap drops the whole datagram (as Linux since 4.20, RFC 5722's
     rule applied to IPv4).
-    Limits: memory is refused to new fragments; Linux before 4.17 evicted old datagrams down to `ipfrag_low_thresh`.
+    Limits: memory is refused to new fragments, as Linux does since 4.17; before it evicted old datagrams until only
+    3 MiB (`ipfrag_low_thresh`) were left.
     """
 
     __slots__ = ("_queues", "high_threshold", "memory", "timeout_ns")

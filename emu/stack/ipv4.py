@@ -73,7 +73,7 @@ class Ipv4Input:
             if destination == ALL_HOSTS:
                 self.deliver(interface, frame, is_broadcast=True)
             else:
-                interface.device.drop(frame, DropReason.NOT_LOCAL)
+                interface.device.drop(frame, DropReason.GROUP_NOT_JOINED)
         elif namespace.ip_forward and not data[0] & 1:
             namespace.forwarding.forward(interface, frame)
         else:

@@ -45,7 +45,8 @@ class Namespace:
     on_device_added: called with each device that joins. sysctls: initial settings, by Linux name.
 
     devices: name -> device. routes, neighbours, filter, sysctl: as `ip route`, `ip neigh`, `iptables -S FORWARD` and
-    `sysctl` would show them; raw: the drops of iptables' raw table. generation: grows whenever a cached way out may have become wrong.
+    `sysctl` would show them; raw: the drops of iptables' raw table.
+    generation: grows whenever a cached way out may have become wrong.
     """
 
     def __init__(

@@ -19,7 +19,6 @@ DEFAULTS: dict[str, int] = {
     "net.ipv4.icmp_echo_ignore_broadcasts": 1,
     "net.ipv4.ipfrag_time": 30,
     "net.ipv4.ipfrag_high_thresh": 4 * 1024 * 1024,
-    "net.ipv4.ipfrag_low_thresh": 3 * 1024 * 1024,
     "net.ipv4.route.mtu_expires": 600,
     "net.ipv4.route.min_pmtu": 552,
     "net.core.rmem_default": 212992,

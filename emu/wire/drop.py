@@ -34,6 +34,7 @@ class DropReason(Enum):
     UDP_CHECKSUM = "the UDP checksum is wrong"
     ICMP_CHECKSUM = "the ICMP checksum is wrong"
     MARTIAN_SOURCE = "the source or destination address cannot be true here"
+    GROUP_NOT_JOINED = "nobody here has joined the multicast group"
     NOT_LOCAL = "not for a local address and forwarding is off"
     UNKNOWN_PROTOCOL = "no handler for this IP protocol"
     NO_SOCKET = "no socket is bound to the port"
