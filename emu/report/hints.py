@@ -27,6 +27,6 @@ def hint_lines(folder: Path, captures: Sequence[Path]) -> list[str]:
         lines.append("    the way of each packet through all interfaces: frame.packet_id == 1")
     if single:
         name = f"{single[0].parent}/<interface>{single[0].suffix}"
-        lines.append(f"  wireshark {name}  ({len(single)} files)")
+        lines.append(f"  wireshark {name}  ({len(single)} file{'s' if len(single) > 1 else ''})")
         lines.append("    one interface at a time: use these for Wireshark's TCP analysis and statistics")
     return lines

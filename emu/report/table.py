@@ -33,7 +33,9 @@ def print_result(result: Result, console: Console) -> None:
     busy = [entry for entry in result.interfaces if entry.is_busy]
     console.print(interface_table(busy))
     if len(busy) < len(result.interfaces):
-        console.print(f"[dim]{len(result.interfaces) - len(busy)} interfaces without traffic are not shown[/dim]\n")
+        idle = len(result.interfaces) - len(busy)
+        words = "interface without traffic is" if idle == 1 else "interfaces without traffic are"
+        console.print(f"[dim]{idle} {words} not shown[/dim]\n")
     drops = drop_table(result)
     if drops is not None:
         console.print(drops)

@@ -171,7 +171,7 @@ def _observe(net: Emulation, options: RunOptions) -> None:
         return
     if net.captures:
         refused = _capture_options(options)
-        if refused and not (refused == ["--interfaces"] and options.print_line is not None):
+        if refused:
             raise InvalidValue(f"{refused[0]}: the script says itself what to capture (net.capture)")
         return
     net.capture(
@@ -184,8 +184,9 @@ def _observe(net: Emulation, options: RunOptions) -> None:
 
 
 def _capture_options(options: RunOptions) -> list[str]:
+    """The options given that only mean something for the default capture; `--interfaces` also chooses what to print."""
     given = {
-        "--interfaces": bool(options.interfaces),
+        "--interfaces": bool(options.interfaces) and options.print_line is None,
         "--split": options.split,
         "--format": options.format != "pcapng",
         "--snaplen": options.snaplen is not None,

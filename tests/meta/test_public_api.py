@@ -1,0 +1,127 @@
+"""The names and parameters that scripts rely on: what is here may only grow."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import emu
+from emu.containers import HostContainers
+from emu.interface import Interface
+from emu.networks import HostNetworks
+
+IMPAIRMENTS = "rate delay jitter loss reorder duplicate corrupt queue"
+
+SIGNATURES: dict[str, tuple[Callable[..., Any], str]] = {
+    "emu.scenario": (emu.scenario, "engine seed"),
+    "emu.main": (emu.main, "topology"),
+    "Emulation": (emu.Emulation, "name seed=0 engine='29' cost='linux' until=None"),
+    "Emulation.add_host": (emu.Emulation.add_host, "name cpus=1"),
+    "Emulation.add_switch": (emu.Emulation.add_switch, "name"),
+    "Emulation.add_link": (emu.Emulation.add_link, f"a b {IMPAIRMENTS} mtu subnet addresses"),
+    "Emulation.capture": (emu.Emulation.capture, "path interfaces=None"),
+    "Emulation.spawn": (emu.Emulation.spawn, "generator"),
+    "Emulation.at": (emu.Emulation.at, "time function args kwargs"),
+    "Emulation.expect": (emu.Emulation.expect, "text condition"),
+    "Emulation.run": (emu.Emulation.run, "until=None"),
+    "Emulation.random": (emu.Emulation.random, "stream"),
+    "Link.set": (emu.Link.set, IMPAIRMENTS),
+    "Link.up": (emu.Link.up, ""),
+    "Link.down": (emu.Link.down, ""),
+    "Host.interface": (emu.Host.interface, "name"),
+    "Interface.set": (Interface.set, IMPAIRMENTS),
+    "Interface.up": (Interface.up, ""),
+    "Interface.down": (Interface.down, ""),
+    "networks.create": (
+        HostNetworks.create,
+        "name driver='bridge' subnet ip_range gateway aux_addresses ipam internal attachable ipv6 options labels",
+    ),
+    "networks.get": (HostNetworks.get, "name_or_id"),
+    "networks.list": (HostNetworks.list, ""),
+    "networks.prune": (HostNetworks.prune, ""),
+    "Network.connect": (
+        emu.Network.connect,
+        "container aliases ipv4_address ipv6_address mac_address gw_priority driver_opts",
+    ),
+    "Network.disconnect": (emu.Network.disconnect, "container force=False"),
+    "Network.remove": (emu.Network.remove, ""),
+    "containers.run": (
+        HostContainers.run,
+        (
+            "name image='emu' command=None network=None ipv4_address mac_address publish aliases dns hostname labels "
+            "sysctls"
+        ),
+    ),
+    "containers.get": (HostContainers.get, "name"),
+    "containers.list": (HostContainers.list, ""),
+    "Container.ping": (emu.Container.ping, "target count interval size ttl dont_fragment at"),
+    "Container.traceroute": (emu.Container.traceroute, ""),
+    "Container.resolve": (emu.Container.resolve, "name"),
+    "Container.iperf": (emu.Container.iperf, ""),
+    "Container.http_get": (emu.Container.http_get, ""),
+    "Container.serve_http": (emu.Container.serve_http, ""),
+    "Container.udp": (emu.Container.udp, "port"),
+    "Container.tcp_listen": (emu.Container.tcp_listen, ""),
+    "Container.tcp_connect": (emu.Container.tcp_connect, ""),
+    "Container.send": (emu.Container.send, "packet"),
+    "Container.sniff": (emu.Container.sniff, ""),
+    "Container.spawn": (emu.Container.spawn, "generator"),
+    "Container.stop": (emu.Container.stop, ""),
+    "Container.start": (emu.Container.start, ""),
+    "Container.remove": (emu.Container.remove, ""),
+    "Container.interface": (emu.Container.interface, "name"),
+}
+
+PROPERTIES = {
+    emu.Emulation: "networks now host",
+    emu.Network: "name id attrs",
+    emu.Container: "attrs namespace",
+    emu.Task: "result unfinished waiting_for",
+    Interface: "mac addresses counters",
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_the_parameters_of(name: str) -> None:
+    function, expected = SIGNATURES[name]
+    parameters = inspect.signature(function).parameters
+    for word in expected.split():
+        parameter, _, default = word.partition("=")
+        assert parameter in parameters, f"{name} has no parameter {parameter}"
+        if default:
+            assert repr(parameters[parameter].default) == default
+
+
+def test_the_first_parameters_come_in_the_contracts_order() -> None:
+    for name in ("Emulation", "Emulation.add_link", "networks.create", "Network.connect", "Container.ping"):
+        function, expected = SIGNATURES[name]
+        wanted = [word.partition("=")[0] for word in expected.split()]
+        given = [parameter for parameter in inspect.signature(function).parameters if parameter != "self"]
+        assert given[: len(wanted)] == wanted
+
+
+@pytest.mark.parametrize("owner", PROPERTIES, ids=lambda owner: owner.__name__)
+def test_the_properties_of(owner: type) -> None:
+    for name in PROPERTIES[owner].split():
+        assert isinstance(inspect.getattr_static(owner, name), property), name
+
+
+def test_everything_that_is_exported_exists() -> None:
+    for name in emu.__all__:
+        assert getattr(emu, name) is not None
+    assert dir(emu) == sorted(emu.__all__)
+
+
+def test_everything_public_says_what_it_is_in_a_sentence() -> None:
+    silent = []
+    for owner in (emu.Emulation, emu.Host, emu.Network, emu.Container, emu.Link, emu.Switch, emu.Task, emu.Result,
+                  Interface, HostNetworks, HostContainers):  # fmt: skip
+        for name, member in inspect.getmembers(owner):
+            if not name.startswith("_") and callable(member) and member.__module__.startswith("emu"):  # type: ignore[attr-defined]
+                text = inspect.getdoc(member) or ""
+                if not text.split("\n\n")[0].strip():
+                    silent.append(f"{owner.__name__}.{name}")
+    assert silent == []
