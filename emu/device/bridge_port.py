@@ -97,7 +97,6 @@ class BridgePort:
     def set_flood(self, on: bool) -> None:
         """Send frames to unknown unicast addresses out of this port, or not."""
         self.flood = on
-        self.bridge.flush_cache()
 
     def set_state(self, state: str) -> None:
         """Set the port state, "forwarding" or "disabled".

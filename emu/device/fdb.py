@@ -105,11 +105,10 @@ class Fdb:
             self._bridge.flush_cache()
 
     def remove_local(self, mac: bytes, port: BridgePort | None) -> None:
-        """Remove a local address if it belongs to `port` (None: the bridge)."""
+        """Remove a local address if it belongs to `port` (None: the bridge); no decision was ever based on it."""
         entry = self._entries.get(mac)
         if entry is not None and entry.is_local and entry.port is port:
             del self._entries[mac]
-            self._bridge.flush_cache()
 
     # -- flushing and showing -----------------------------------------------------------------------------------------
 

@@ -133,5 +133,6 @@ def test_the_cost_setting_is_read_from_its_name():
     assert parse_cost(own) is own
     with pytest.raises(InvalidValue, match='invalid cost \'fast\': expected "linux", "none" or a CostModel'):
         parse_cost("fast")
+    assert CostModel(veth=0).veth == 0
     with pytest.raises(InvalidValue, match="invalid cost veth=-1"):
         CostModel(veth=-1)

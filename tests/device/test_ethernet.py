@@ -79,6 +79,23 @@ def test_when_the_cable_is_pulled_what_is_on_the_line_arrives_and_what_waits_is_
     assert wire.a.tx_dropped == 3
 
 
+def test_a_frame_whose_first_bit_is_just_being_sent_is_on_the_line():
+    wire = Wire(rate="8Mbit")
+    wire.send(count=3)
+    wire.kernel.call_at(1_024_000, lambda _: wire.cable.down())
+    wire.kernel.run()
+    assert wire.arrivals == [1_024_000, 2_048_000]
+
+
+def test_ports_that_are_up_already_have_a_carrier_once_they_are_joined():
+    kernel = Kernel()
+    ports = [EthernetPort(kernel, f"eth{n}", mac(n)) for n in (1, 2)]
+    for port in ports:
+        port.set_up()
+    connect(*ports)
+    assert all(port.running for port in ports)
+
+
 def test_after_plugging_in_again_the_line_is_free():
     wire = Wire(rate="8Mbit")
     wire.send(count=5)

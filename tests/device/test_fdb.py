@@ -145,5 +145,33 @@ class BridgeAgainstModel(RuleBasedStateMachine):
         }
 
 
+class PassingHooks:
+    """Netfilter hooks that let everything pass."""
+
+    verdict_depends_on_ports_only = True
+
+    def pre_routing(self, frame, port):
+        return frame
+
+    def admit(self, frame, port):
+        return True
+
+    def forward(self, frame, in_port, out_port):
+        return True
+
+    def post_routing(self, frame, out_port):
+        return [frame]
+
+
+class FilteredBridgeAgainstModel(BridgeAgainstModel):
+    """The same with netfilter on, which has a fast path of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lan.bridge.set_netfilter(PassingHooks())
+
+
 BridgeAgainstModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestBridgeAgainstModel = BridgeAgainstModel.TestCase
+FilteredBridgeAgainstModel.TestCase.settings = BridgeAgainstModel.TestCase.settings
+TestFilteredBridgeAgainstModel = FilteredBridgeAgainstModel.TestCase

@@ -50,8 +50,10 @@ def test_there_is_a_carrier_only_while_both_ends_are_up():
 
 
 @pytest.mark.parametrize(("size", "fits"), [(1018, True), (1019, False)])
-def test_the_mtu_of_the_peer_decides_what_may_be_sent(size, fits):
+@pytest.mark.parametrize("settings", [{}, {"rate": "1Gbit"}, {"loss": 0.0, "delay": "1ms"}])
+def test_the_mtu_of_the_peer_decides_what_may_be_sent(size, fits, settings):
     pair = Pair()
+    pair.a.set(**settings)
     pair.b.set_mtu(1000)
     assert pair.send(size) is fits
     pair.kernel.run()
