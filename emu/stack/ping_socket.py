@@ -73,6 +73,10 @@ class PingSocket:
             raise os_error(errno.EBADF)
         if dont_fragment not in DONT_FRAGMENT_MODES:
             raise InvalidValue(f'dont_fragment {dont_fragment!r}: expected "want", "do" or "dont"')
+        if not 0 <= sequence <= 65535 or not 0 <= tos <= 255 or (ttl is not None and not 1 <= ttl <= 255):
+            raise InvalidValue(
+                f"echo request: sequence {sequence} (0 to 65535), tos {tos} (0 to 255), ttl {ttl} (1 to 255)"
+            )
         mode = DONT_FRAGMENT_MODES[dont_fragment]
         namespace = self._namespace
         remote = destination if isinstance(destination, bytes) else ipv4_to_bytes(destination)

@@ -59,14 +59,16 @@ class UdpSocket:
     ttl: None takes the namespace's default. tos: 0 to 255. broadcast: SO_BROADCAST.
     receive_errors: IP_RECVERR: every ICMP error and a full device queue is reported, and kept in `error_queue`.
         Without it only a connected socket hears of errors, and only of hard ones (port unreachable, …).
-    Limits: `on_datagram` and `recv` see a datagram at the same time only one of them: the callback wins. The IP id
-    starts at random and grows by one per datagram (FACT 33) also before `connect`, where Linux takes it from the
-    destination's counter. Sending never blocks. No multicast membership.
+    Limits: with `on_datagram` set nothing reaches `recv`. The IP id starts at random and grows by one per datagram
+    (FACT 33) also before `connect`, where Linux takes it from the destination's counter. Sending never blocks. No
+    multicast membership.
     """
 
     __slots__ = (
+        "_checksum",
         "_connected",
         "_deliver_at_ns",
+        "_dont_fragment",
         "_error",
         "_flows",
         "_ident",
@@ -76,20 +78,18 @@ class UdpSocket:
         "_queue",
         "_queue_bytes",
         "_remote",
+        "_tos",
+        "_ttl",
         "_waiting",
         "bound_address",
         "broadcast",
-        "checksum",
         "datagrams_received",
         "datagrams_sent",
-        "dont_fragment",
         "dropped",
         "error_queue",
         "on_datagram",
         "receive_buffer",
         "receive_errors",
-        "tos",
-        "ttl",
     )
 
     def __init__(self, namespace: Namespace) -> None:
@@ -108,15 +108,61 @@ class UdpSocket:
         self.on_datagram: OnDatagram | None = None
         self.error_queue: deque[SocketError] = deque()
         self.broadcast = False
-        self.checksum = True
-        self.dont_fragment: bool | None = None
-        self.ttl: int | None = None
-        self.tos = 0
+        self._checksum = True
+        self._dont_fragment: bool | None = None
+        self._ttl: int | None = None
+        self._tos = 0
         self.receive_errors = False
         self.receive_buffer = namespace.sysctl["net.core.rmem_default"]
         self.datagrams_sent = 0
         self.datagrams_received = 0
         self.dropped = 0
+
+    # -- options: what they change is part of cached flows -------------------------------------------------------------
+
+    @property
+    def checksum(self) -> bool:
+        """Whether datagrams are sent with a UDP checksum."""
+        return self._checksum
+
+    @checksum.setter
+    def checksum(self, value: bool) -> None:
+        self._checksum = value
+        self._flows.clear()
+
+    @property
+    def dont_fragment(self) -> bool | None:
+        """DF while the datagram fits (None), always (True) or never (False)."""
+        return self._dont_fragment
+
+    @dont_fragment.setter
+    def dont_fragment(self, value: bool | None) -> None:
+        self._dont_fragment = value
+        self._flows.clear()
+
+    @property
+    def ttl(self) -> int | None:
+        """The TTL of datagrams, 1 to 255; None for the namespace's default."""
+        return self._ttl
+
+    @ttl.setter
+    def ttl(self, value: int | None) -> None:
+        if value is not None and (type(value) is not int or not 1 <= value <= 255):
+            raise InvalidValue(f"TTL {value!r}: expected 1 to 255, or None for the default")
+        self._ttl = value
+        self._flows.clear()
+
+    @property
+    def tos(self) -> int:
+        """The TOS byte of datagrams, 0 to 255."""
+        return self._tos
+
+    @tos.setter
+    def tos(self, value: int) -> None:
+        if type(value) is not int or not 0 <= value <= 255:
+            raise InvalidValue(f"TOS {value!r}: expected 0 to 255")
+        self._tos = value
+        self._flows.clear()
 
     # -- names --------------------------------------------------------------------------------------------------------
 
@@ -300,10 +346,6 @@ class UdpSocket:
         if len(self._flows) >= FLOWS_MAX:
             self._flows.clear()
         self._flows[destination] = flow
-
-    def options_changed(self) -> None:
-        """Forget cached flows; call it after changing ttl, tos, checksum or dont_fragment on a used socket."""
-        self._flows.clear()
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 

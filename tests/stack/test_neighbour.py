@@ -6,10 +6,13 @@ Timers run on the kernel's timer wheel: from t=0, 1 s ends at 1.024 s and 5 s at
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from emu.kernel.errors import InvalidValue, NotFound
 from emu.kernel.jiffies import wheel_expiry_ns
+from emu.stack.namespace import Namespace
 from emu.stack.neighbour import DELAY, FAILED, INCOMPLETE, NONE, PERMANENT, PROBE, REACHABLE, STALE
 from emu.wire.address import BROADCAST_MAC
 from tests.stack.world import MS, SECOND, Pinger, World, two_hosts
@@ -25,10 +28,10 @@ def after(start_ns: int, *delays_ns: int) -> int:
     return start_ns
 
 
-def samples(world: World, state_of: object, times: list[int]) -> list[str]:
+def samples(world: World, state_of: Callable[[], str], times: list[int]) -> list[str]:
     found: list[str] = []
     for time_ns in times:
-        world.at(time_ns, lambda: found.append(state_of()))  # type: ignore[operator]
+        world.at(time_ns, lambda: found.append(state_of()))
     return found
 
 
@@ -136,7 +139,7 @@ def test_the_reachable_time_differs_between_devices_and_seeds_but_not_between_ru
     assert drawn(1)[0] != drawn(1)[1]
 
 
-def vanished_peer() -> tuple[World, Pinger, object]:
+def vanished_peer() -> tuple[World, Pinger, Namespace]:
     """h1 knows h2, then h2 stops answering at 50 s; pings from 60 s on, once a second."""
     world, h1, h2 = two_hosts()
     pinger = Pinger(world, h1)
@@ -150,12 +153,11 @@ def vanished_peer() -> tuple[World, Pinger, object]:
 def test_a_stale_neighbour_that_vanished_is_probed_and_then_searched_as_recorded() -> None:
     """linux/g7: 5 s of traffic to the old MAC, 3 unicast requests 1.02 s apart, FAILED, 3 broadcasts, errors."""
     world, pinger, h1 = vanished_peer()
-    old_mac = h1.interface("eth0").neighbours  # type: ignore[attr-defined]
     start = 60 * SECOND
     moments = [start + 1, start + 5 * SECOND, start + 5500 * MS, start + 8500 * MS, start + 9100 * MS]
-    found = samples(world, lambda: h1.neighbours.state("eth0", "10.9.0.2"), moments)  # type: ignore[attr-defined]
+    found = samples(world, lambda: h1.neighbours.state("eth0", "10.9.0.2"), moments)
     world.run(start)
-    assert old_mac[bytes((10, 9, 0, 2))].state == STALE
+    assert h1.neighbours.state("eth0", "10.9.0.2") == STALE
     world.run()
     unicast_1 = after(start, DELAY_TIME)
     unicast = [unicast_1, after(unicast_1, RETRANS), after(unicast_1, RETRANS, RETRANS)]

@@ -82,6 +82,24 @@ def test_the_fast_path_makes_the_same_bytes_as_the_slow_one() -> None:
     assert len(frames(False)) == 8, "1473 bytes take two fragments"
 
 
+def test_options_take_effect_on_a_flow_that_is_cached_already() -> None:
+    world, h1, h2 = two_hosts()
+    sink(h2)
+    socket = connected(h1)
+    for second in range(3):
+        world.at(second * SECOND, lambda: socket.send(b"x"))
+    world.run(3 * SECOND)
+    socket.ttl, socket.tos, socket.checksum, socket.dont_fragment = 5, 0x10, False, False
+    socket.send(b"x")
+    socket.send(b"x")
+    for data in datagrams(world, "h1:eth0")[-2:]:
+        assert (data[22], data[15], data[40:42], data[20] & 0x40) == (5, 0x10, b"\0\0", 0)
+    with pytest.raises(InvalidValue, match="TTL 0"):
+        socket.ttl = 0
+    with pytest.raises(InvalidValue, match="TOS 256"):
+        socket.tos = 256
+
+
 def test_without_checksum_the_field_is_zero_and_the_datagram_is_taken() -> None:
     world, h1, h2 = two_hosts()
     h2.verify_checksums = True
