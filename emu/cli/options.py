@@ -14,7 +14,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A topology script.",
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="The folder for the results; its old results are replaced. "
-                 "[default: out/<name of FILE>]", show_default=False),
+                 "(default: out/<name of FILE>)", show_default=False),
 ]  # fmt: skip
 Seed = Annotated[
     int | None,
@@ -23,7 +23,7 @@ Seed = Annotated[
 Until = Annotated[
     str | None,
     typer.Option("--until", metavar="TIME", help='Virtual time at which the run ends, such as "10s". '
-                 "[default: when nothing is left to do]", show_default=False),
+                 "(default: when nothing is left to do)", show_default=False),
 ]  # fmt: skip
 Format = Annotated[
     Literal["pcapng", "pcap"],

@@ -12,7 +12,7 @@ Destination = Annotated[
     typer.Option(
         "--dir",
         metavar="DIR",
-        help="The profile's folder; its name is the profile's name. [default: where Wireshark looks for it]",
+        help="The profile's folder; its name is the profile's name. (default: where Wireshark looks for it)",
         show_default=False,
     ),
 ]
