@@ -15,7 +15,6 @@ from emu.wire.frame import Frame
 if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
     from emu.stack.namespace import Namespace
-    from emu.stack.udp import ReceiveFlow
 
 ETHERTYPE_IPV4 = b"\x08\x00"
 ETHERTYPE_ARP = b"\x08\x06"
@@ -42,7 +41,7 @@ class Interface:
     """The IPv4 state of one device of a namespace.
 
     addresses: in the order in which they were added; the first of a network is its primary one.
-    neighbours: address (4 bytes) -> entry. receive_flows: the receive path's cache, see `Udp`.
+    neighbours: address (4 bytes) -> entry. receive_flows: the namespace's cache of the receive path, see `Udp`.
     """
 
     __slots__ = (
@@ -70,7 +69,7 @@ class Interface:
         self.addresses: list[InterfaceAddress] = []
         self.neighbours: dict[bytes, Neighbour] = {}
         self.neighbour_settings = NeighbourSettings(namespace.sysctl, device.name)
-        self.receive_flows: dict[bytes, ReceiveFlow] = {}
+        self.receive_flows = namespace.receive_flows
         self._random = namespace.kernel.random(f"neighbour timers of {namespace.name}:{device.name}")
         self._reachable_ns = 0
         self._reachable_drawn_ns = 0
@@ -154,8 +153,7 @@ class Interface:
 
     def drop_packet(self, packet: bytes, packet_id: int, reason: DropReason) -> None:
         """Report a packet that is given up before it became a frame."""
-        frame = Frame(ZERO_MAC + self._header_tail + packet, packet_id)
-        self.kernel.journal.drop(frame, reason, self.device.label)
+        self.device.drop(Frame(ZERO_MAC + self._header_tail + packet, packet_id), reason)
 
     def flush_neighbours(self, permanent: bool = True) -> None:
         """Remove the neighbour entries, with `permanent` also those set by hand."""

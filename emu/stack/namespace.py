@@ -23,7 +23,7 @@ from emu.stack.pmtu import PmtuCache
 from emu.stack.raw_table import RawTable
 from emu.stack.route import RouteTable
 from emu.stack.sysctl import Sysctls
-from emu.stack.udp import PROTOCOL_UDP, Udp
+from emu.stack.udp import PROTOCOL_UDP, ReceiveFlow, Udp
 from emu.stack.udp_socket import UdpSocket
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.drop import DropReason
@@ -67,6 +67,7 @@ class Namespace:
         self.ip_forward = False
         self.default_ttl = 64
         self._verify_checksums = False
+        self.receive_flows: dict[bytes, ReceiveFlow] = {}
         self.devices: dict[str, NetDevice] = {}
         self.interfaces: dict[str, Interface] = {}
         self.loopback: Interface | None = None
@@ -334,8 +335,7 @@ class Namespace:
 
     def flush_receive_flows(self) -> None:
         """Forget which socket takes the datagrams of which flow."""
-        for interface in self.interfaces.values():
-            interface.receive_flows.clear()
+        self.receive_flows.clear()
 
     def learn_pmtu(self, destination: bytes, mtu: int) -> None:
         """Take note of an announced path MTU towards a destination."""

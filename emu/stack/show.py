@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emu.stack.neighbour import DELAY, INCOMPLETE, PROBE, REACHABLE
 from emu.wire.address import ipv4_to_text, mac_to_text
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from emu.stack.namespace import Namespace
 
 NS_PER_S = 1_000_000_000
+TIMED_STATES = (INCOMPLETE, REACHABLE, DELAY, PROBE)
 
 
 def addresses(namespace: Namespace) -> str:
@@ -31,16 +33,18 @@ def link_statistics(namespace: Namespace) -> str:
 
 
 def neighbour_statistics(namespace: Namespace) -> str:
-    """Return `ip -s neigh`: used/confirmed/updated in whole seconds ago, and the requests sent."""
+    """Return `ip -s neigh`: used/confirmed/updated in whole seconds ago, and the requests sent.
+
+    Limits: "ref 1" stands for a running timer; other users of an entry are not counted.
+    """
     now_ns = namespace.kernel.now
     lines = []
     for name, entry in namespace.neighbours.entries():
         head, _, state = entry.text(name).rstrip().rpartition(" ")
-        ages = "/".join(
-            str(max(0, now_ns - time_ns) // NS_PER_S)
-            for time_ns in (entry.used_ns, entry.confirmed_ns, entry.updated_ns)
-        )
-        lines.append(f"{head} used {ages} probes {entry.probes} {state} \n")
+        times_ns = (entry.used_ns, entry.confirmed_ns, entry.updated_ns)
+        ages = "/".join(str(max(0, now_ns - time_ns) // NS_PER_S) for time_ns in times_ns)
+        reference = "ref 1 " if state in TIMED_STATES else ""
+        lines.append(f"{head}  {reference}used {ages}probes {entry.probes} {state} \n")
     return "".join(lines)
 
 

@@ -87,10 +87,10 @@ class ReceiveFlow:
                 socket.datagrams_received += 1
                 handler(payload, self._source, frame)
             else:
-                socket.enqueue(payload, self._source, frame)
+                socket.enqueue(payload, self._source, frame, self.interface.device)
         else:
             cpu.busy_until_ns += self._namespace.cost_udp_input_ns + cpu.costs.copy_ns(len(payload))
-            socket.enqueue(payload, self._source, frame)
+            socket.enqueue(payload, self._source, frame, self.interface.device)
 
     def _checksums_are_right(self, frame: Frame) -> bool:
         data = frame.data
@@ -192,7 +192,7 @@ class Udp:
         port = data[start + 2] << 8 | data[start + 3]
         payload = data[start + 8 : start + udp_length]
         if is_broadcast:
-            self._deliver_to_all(frame, port, source_port, payload)
+            self._deliver_to_all(interface, frame, port, source_port, payload)
             return
         socket = self.find(data[30:34], port, data[26:30], source_port)
         if socket is None:
@@ -203,7 +203,7 @@ class Udp:
         source = (ipv4_to_text(data[26:30]), source_port)
         if start == 34 and not (data[20] & 0x3F or data[21]):
             self._remember_flow(interface, frame, socket, source)
-        socket.enqueue(payload, source, frame)
+        socket.enqueue(payload, source, frame, interface.device)
 
     def _remember_flow(self, interface: Interface, frame: Frame, socket: UdpSocket, source: tuple[str, int]) -> None:
         flows = interface.receive_flows
@@ -212,13 +212,13 @@ class Udp:
         # Only frames that came straight from the device: their first bytes are those of the next ones, too.
         flows[frame.data[26:38]] = ReceiveFlow(interface, frame, socket, source)
 
-    def _deliver_to_all(self, frame: Frame, port: int, source_port: int, payload: bytes) -> None:
+    def _deliver_to_all(self, interface: Interface, frame: Frame, port: int, source_port: int, payload: bytes) -> None:
         """Hand a broadcast to every socket on the port (nobody is told when there is none)."""
         data = frame.data
         source = (ipv4_to_text(data[26:30]), source_port)
         for socket in list(self._sockets.get(port, ())):
             if socket.match_broadcast(data[30:34], data[26:30], source_port):
-                socket.enqueue(payload, source, frame)
+                socket.enqueue(payload, source, frame, interface.device)
 
     def drop_bad_checksum(self, interface: Interface, frame: Frame) -> None:
         """Drop a datagram of which a checksum is wrong."""

@@ -22,6 +22,7 @@ from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
 
 if TYPE_CHECKING:
+    from emu.device.netdevice import NetDevice
     from emu.stack.icmp import IcmpError
     from emu.stack.namespace import Namespace
 
@@ -366,14 +367,14 @@ class UdpSocket:
             self._waiting.append(event)
         return event
 
-    def enqueue(self, payload: bytes, source: Address, frame: Frame) -> None:
-        """Take a datagram from the stack (protocol side)."""
+    def enqueue(self, payload: bytes, source: Address, frame: Frame, device: NetDevice) -> None:
+        """Take a datagram that arrived on a device (protocol side)."""
         cpu = self._namespace.cpu
         if self.on_datagram is None and not self._waiting_live():
             size = truesize(len(payload) + 28)
             if self._queue_bytes > self.receive_buffer:
                 self.dropped += 1
-                self._kernel.journal.drop(frame, DropReason.SOCKET_BUFFER_FULL, self._namespace.name)
+                device.drop(frame, DropReason.SOCKET_BUFFER_FULL)
                 return
             self._queue_bytes += size
             self._queue.append((payload, source, size))

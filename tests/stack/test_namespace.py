@@ -50,7 +50,7 @@ def test_link_and_neighbour_statistics_text() -> None:
     lines = h1.show_link_statistics().splitlines()
     assert lines[-3].split() == ["182", "3", "0", "0", "0", "0"]
     assert show.neighbour_statistics(h1) == (
-        "10.9.0.2 dev eth0 lladdr 02:00:00:00:00:02 used 5/5/5 probes 4 REACHABLE \n"
+        "10.9.0.2 dev eth0 lladdr 02:00:00:00:00:02  ref 1 used 5/5/5probes 4 REACHABLE \n"
     )
 
 
