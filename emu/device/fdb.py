@@ -93,7 +93,6 @@ class Fdb:
             raise InvalidValue(f"invalid ageing time {ageing!r}: expected less than a hundred years")
         self.entries()  # forgets what was too old already, so that a longer time does not bring it back
         self.ageing_ns = ageing_ns
-        self._bridge.flush_cache()
 
     # -- local addresses ----------------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class BridgeAgainstModel(RuleBasedStateMachine):
     @rule(port=st.sampled_from(PORTS), source=st.sampled_from(STATIONS), destination=st.sampled_from(STATIONS))
     def send(self, port: int, source: int, destination: int) -> None:
         now = self.lan.kernel.now
-        self.ends[port][0].transmit(Frame(data_to(mac(destination), mac(source)), 1))
+        self.ends[port][0].transmit(Frame(data_to(mac(destination), mac(source), text=bytes(8)), 1))
         self.lan.wait(1)
         expected: set[int] = set()
         if port in self.up:
