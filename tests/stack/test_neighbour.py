@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emu.kernel.errors import InvalidValue, NotFound
 from emu.kernel.jiffies import wheel_expiry_ns
+from emu.stack.arp import build_arp
 from emu.stack.namespace import Namespace
 from emu.stack.neighbour import DELAY, FAILED, INCOMPLETE, NONE, PERMANENT, PROBE, REACHABLE, STALE
 from emu.wire.address import BROADCAST_MAC
+from emu.wire.frame import Frame
 from tests.stack.world import MS, SECOND, Pinger, World, two_hosts
 
 RETRANS = SECOND
@@ -261,3 +265,56 @@ def test_shorter_timers_can_be_set_per_device() -> None:
     world.run()
     assert len(world.arp_requests("h1:eth0")) == 1
     assert pinger.errors[0][0] == after(0, RETRANS)
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["send", "answer", "request", "gratuitous", "other mac", "flush"]),
+        st.sampled_from([0, 1, 900 * MS, 1100 * MS, 5200 * MS, 20 * SECOND, 50 * SECOND]),
+    ),
+    max_size=25,
+)
+
+
+@given(EVENTS)
+def test_whatever_happens_in_whatever_order_the_table_stays_consistent(events: list[tuple[str, int]]) -> None:
+    world, h1, h2 = two_hosts()
+    h2.device("eth0").upper = lambda frame: None  # only what the events say is ever heard
+    pinger = Pinger(world, h1)
+    eth0 = h1.device("eth0")
+    own, peer = bytes((10, 9, 0, 1)), bytes((10, 9, 0, 2))
+    macs = {"other mac": b"\x02\0\0\0\0\x77"}
+    now_ns = 0
+    sent = 0
+    for name, wait_ns in events:
+        mac = macs.get(name, h2.device("eth0").mac)
+        if name == "send":
+            pinger.ping("10.9.0.2")
+            sent += 1
+        elif name == "flush":
+            h1.neighbours.flush()
+        else:
+            is_reply = name in ("answer", "other mac")
+            operation = b"\0\x02" if is_reply else b"\0\x01"
+            target = peer if name == "gratuitous" else own
+            data = build_arp(operation, eth0.mac if is_reply else BROADCAST_MAC, mac, peer, eth0.mac, target)
+            eth0.receive(Frame(data, 1))
+        check_entry(h1, peer)
+        now_ns += wait_ns
+        if wait_ns:
+            world.run(now_ns)
+        check_entry(h1, peer)
+    world.run()
+    left = len(world.icmp("h1:eth0", 2))
+    failed = len(pinger.errors)
+    flushed = sum(1 for _, why, _ in world.drops if why == "NEIGHBOUR_UNRESOLVED") - failed
+    assert left + failed + flushed == sent, "every packet left, failed with an error, or was flushed"
+
+
+def check_entry(namespace: Namespace, address: bytes) -> None:
+    entry = namespace.interface("eth0").neighbours.get(address)
+    if entry is None:
+        return
+    assert entry.state in (INCOMPLETE, FAILED, PERMANENT) or entry.mac is not None
+    assert entry.queue_length == 0 or entry.state == INCOMPLETE
+    assert entry.state != NONE
