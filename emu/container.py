@@ -181,6 +181,14 @@ class Container(Programs):
             if endpoint.address is not None
         }
 
+    def namespace_addresses(self) -> list[str]:
+        """The addresses of the namespace it shares with the host or another container, the underlay's first."""
+        if self.attachment.mode is Mode.HOST:
+            return self.net.underlay.addresses_of(self.host)
+        namespace = self.namespace
+        devices = [device for device in namespace.devices.values() if device.kind != "loopback"]
+        return [address.partition("/")[0] for device in devices for address in namespace.addresses(device)]
+
     def interface(self, name: str = "eth0") -> Interface:
         """One of its interfaces. Raises NotFound listing what there is."""
         return Interface.find(self.namespace, name, self.name)

@@ -52,6 +52,8 @@ class Emulation:
     ) -> None:
         if type(seed) is not int:
             raise InvalidValue(f"invalid seed {seed!r}: expected a whole number")
+        if not isinstance(engine, str):
+            raise InvalidValue(f'invalid engine {engine!r}: expected text, such as "29"')
         self.name = name
         self.seed = seed
         self.profile = profile(engine)

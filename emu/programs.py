@@ -11,7 +11,7 @@ from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotFound, NotSupported
 from emu.raw import Sniffer, send_frame
 from emu.task import Program, Task
-from emu.traffic.ping import Ping, PingResult, ping_options
+from emu.traffic.ping import Ping, PingOptions, PingResult, ping_options
 from emu.traffic.udp_flow import UdpSender, UdpSendResult, UdpSink
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class Programs(ABC):
     def addresses(self) -> dict[str, str]: ...
 
     @abstractmethod
+    def namespace_addresses(self) -> list[str]: ...
+
+    @abstractmethod
     def interface(self, name: str = "eth0") -> Interface: ...
 
     @abstractmethod
@@ -72,7 +75,7 @@ class Programs(ABC):
     def _address_of(self, target: Programs) -> str:
         theirs = target.addresses
         shared = [theirs[network] for network in self.addresses if network in theirs]
-        found = shared or list(theirs.values())
+        found = shared or list(theirs.values()) or target.namespace_addresses()
         if not found:
             raise NotFound(f"container {target.name} has no address")
         return found[0]
@@ -116,7 +119,8 @@ class Programs(ABC):
             return (yield from program.run())
 
         nothing = PingResult(shown, 0, 0, 0, 0, (), "")  # what a ping has that never started
-        return self._start_program(f"ping {shown}", run, lambda: nothing if program is None else program.result, at)
+        what = f"ping {_ping_flags(options)}{shown}"
+        return self._start_program(what, run, lambda: nothing if program is None else program.result, at)
 
     def udp(self, port: int = 0, address: str = "0.0.0.0") -> UdpSocket:
         """A UDP socket for a process: `payload, source = yield socket.recv()`, `socket.sendto(payload, (ip, port))`.
@@ -244,3 +248,15 @@ class Programs(ABC):
 
     def _refuse(self, what: str) -> NoReturn:
         raise NotSupported(f"{what} is not built yet; use ping, udp or spawn")
+
+
+def _ping_flags(options: PingOptions) -> str:
+    """What is special about a ping, as its command line would say it: `-s 1473 -M do `."""
+    usual = PingOptions()
+    flags = {
+        "-s": options.size if options.size != usual.size else None,
+        "-t": options.ttl,
+        "-M": options.dont_fragment if options.dont_fragment != usual.dont_fragment else None,
+        "-Q": options.tos or None,
+    }
+    return "".join(f"{flag} {value} " for flag, value in flags.items() if value is not None)

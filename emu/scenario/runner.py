@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +80,7 @@ def run_topology(topology: Topology, options: RunOptions | None = None, *, watch
     net.before_first_run.append(lambda: _observe(net, options))
     started_s = time.perf_counter()
     with net:
-        topology.function(net, **values)
+        build(topology, net, values)
         built_s = time.perf_counter()
         with watch(net) if watch is not None else nullcontext():
             result = net.run()
@@ -103,8 +103,19 @@ def build_topology(topology: Topology, options: RunOptions | None = None) -> Emu
     values = convert_settings(topology.parameters, options.settings)
     net = make_emulation(topology, options, values)
     net.captures_enabled = False
-    topology.function(net, **values)
+    build(topology, net, values)
     return net
+
+
+def build(topology: Topology, net: Emulation, values: Mapping[str, Any]) -> None:
+    """Call the topology function. Raises InvalidValue for one that would do nothing when called."""
+    returned = topology.function(net, **values)
+    if isinstance(returned, (Generator, Coroutine)):
+        returned.close()
+        raise InvalidValue(
+            f"{topology.path}: topology() has a yield or await of its own: "
+            "put that into another function and net.spawn(...) it"
+        )
 
 
 def make_emulation(topology: Topology, options: RunOptions, values: Mapping[str, Any]) -> Emulation:

@@ -199,6 +199,7 @@ WRONG: dict[str, tuple[str, list[str], str]] = {
         [],
         "the script called sys.exit('bye'); let topology return instead",
     ),
+    "a topology that would do nothing": ("def topology(net):\n    yield", [], "script.py: topology() has a yield or"),
     "an unknown parameter": ("def topology(net, n: int = 1): ...", ["--set", "m=1"], "--set m: the topology has no"),
     "a bad end": ("def topology(net): ...", ["--until", "10"], "invalid until '10': the unit is missing"),
     "an unknown engine": ("def topology(net): ...", ["--engine", "19"], 'unknown engine "19"'),

@@ -312,6 +312,27 @@ def test_a_container_as_target_means_its_address_on_a_common_network() -> None:
     assert (ping.result.target, ping.result.received) == (db.addresses["back"], 1)
 
 
+def test_a_container_in_another_namespace_is_reached_there() -> None:
+    net = emu.Emulation()
+    one, two = net.add_host("host1"), net.add_host("host2")
+    net.add_link(one, two)
+    guests = [host.containers.run(f"guest-of-{host.name}", network="host") for host in (one, two)]
+    over_the_cable = guests[0].ping(guests[1], count=1)
+    web, db = one.containers.run("web"), one.containers.run("db")
+    to_the_sidecar = web.ping(one.containers.run("sidecar", network="container:db"), count=1)
+    net.run()
+    assert (over_the_cable.result.target, over_the_cable.result.received) == ("198.18.0.2", 1)
+    assert (to_the_sidecar.result.target, to_the_sidecar.result.received) == (db.addresses["bridge"], 1)
+
+
+def test_a_ping_is_named_with_what_is_special_about_it() -> None:
+    web = emu.Emulation().host.containers.run("web")
+    assert web.ping("172.17.0.1", count=1).name == "web: ping 172.17.0.1"
+    assert web.ping("172.17.0.1", size=1473, ttl=1, dont_fragment=True).name == (
+        "web: ping -s 1473 -t 1 -M do 172.17.0.1"
+    )
+
+
 def test_udp_sockets_are_for_processes() -> None:
     net = emu.Emulation()
     web, db = net.host.containers.run("web"), net.host.containers.run("db")

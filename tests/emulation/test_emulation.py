@@ -58,6 +58,7 @@ def test_more_than_one_cpu_is_refused_until_it_is_built() -> None:
     ("settings", "message"),
     [
         ({"seed": "1"}, "invalid seed '1': expected a whole number"),
+        ({"engine": 29}, 'invalid engine 29: expected text, such as "29"'),
         ({"cost": "free"}, "invalid cost 'free'"),
         ({"until": "soon"}, "invalid until 'soon'"),
     ],
