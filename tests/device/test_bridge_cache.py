@@ -125,3 +125,18 @@ def test_the_fast_path_remembers_a_bounded_number_of_pairs(monkeypatch, hooks):
         lan.run()
         assert 1 <= len(lan.port(1).cache) <= 8
     assert len(lan[2].took()) == 100
+
+
+@pytest.mark.parametrize("hooks", [None, PassingHooks()])
+def test_the_fast_path_forgets_an_address_at_exactly_its_age(hooks):
+    lan = Lan(3)
+    lan.bridge.set_netfilter(hooks)
+    lan.introduce()
+    data = data_to(mac(2), mac(1), text=bytes(8))  # no fragment to netfilter, so the fast path takes it
+    lan[1].send(data)
+    lan.wait(300 * SECOND - 1)
+    lan[1].send(data)
+    lan.wait(1)
+    lan[1].send(data)
+    lan.run()
+    assert [len(station.took()) for station in lan.stations.values()] == [0, 3, 1]
