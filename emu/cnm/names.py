@@ -43,6 +43,24 @@ def resolve(sandbox: Sandbox, name: str, shuffle: Random) -> list[str]:
     return found
 
 
+def reverse(sandbox: Sandbox, address: str) -> str | None:
+    """Return the name a program in this sandbox gets for an address, `db.shop`; None when there is none.
+
+    `/etc/hosts` comes first: the sandbox's own addresses have its host name. The embedded server knows the
+    containers of the sandbox's own networks, not their gateways (FACT 84).
+    """
+    if address == "127.0.0.1":
+        return "localhost"
+    if any(endpoint.address is not None and str(endpoint.address.ip) == address for endpoint in sandbox.endpoints):
+        return sandbox.hostname
+    for endpoint in sandbox.endpoints:
+        if endpoint.network.resolves_names:
+            for other in endpoint.network.endpoints.values():
+                if other.address is not None and other.dns_names and str(other.address.ip) == address:
+                    return f"{other.dns_names[0]}.{endpoint.network.name}"
+    return None
+
+
 def _on_any_network(sandbox: Sandbox, wanted: str) -> list[str]:
     own = [endpoint for endpoint in sandbox.endpoints if endpoint.network.resolves_names]
     labels = wanted.split(".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,8 @@ class Ping:
     address: IPv4 address of the target, as text.
     options: see PingOptions.
     name: what the user typed, shown in the text; the address when not given.
+    name_of: looks up the name of an address, for lines such as `64 bytes from db.shop (10.0.9.3): …`; iputils does so
+        unless the user typed an address, BusyBox never.
 
     Limits: no `-f`, `-A`, `-l`, `-R`; the program itself takes no time between being woken and sending.
     Source: iputils 20221126 ping_common.c (pinger, main_loop, schedule_exit, gather_statistics).
@@ -178,6 +180,7 @@ class Ping:
         "_last_send_ns",
         "_lines",
         "_name",
+        "_name_of",
         "_namespace",
         "_options",
         "_payload",
@@ -193,7 +196,13 @@ class Ping:
     )
 
     def __init__(
-        self, namespace: Namespace, address: str, options: PingOptions | None = None, *, name: str | None = None
+        self,
+        namespace: Namespace,
+        address: str,
+        options: PingOptions | None = None,
+        *,
+        name: str | None = None,
+        name_of: Callable[[str], str | None] | None = None,
     ) -> None:
         self.address = address
         self._address = ipv4_to_bytes(address)
@@ -201,6 +210,7 @@ class Ping:
         self._kernel = namespace.kernel
         self._options = options if options is not None else PingOptions()
         self._name = name or address
+        self._name_of = name_of if self._options.flavour == "iputils" else None
         self._text: type[PingText] = FLAVOURS[self._options.flavour]
         self._payload = _payload(self._options)
         self._counts = PingStatistics()
@@ -436,9 +446,7 @@ class Ping:
         if self._options.size >= _timed_bytes(self._options):
             triptime_us = arrival_ns // 1000 - sent_ns // 1000
             counts.triptimes_us.append(triptime_us)
-        line = self._text.reply(
-            len(payload) + 8, ipv4_to_text(source), full_sequence, ttl, triptime_us, duplicate
-        )  # fmt: skip
+        line = self._text.reply(len(payload) + 8, self._shown(source), full_sequence, ttl, triptime_us, duplicate)
         self._lines.append(line)
 
     def _error(self, source: bytes, sequence: int, icmp_type: int, code: int, info: int) -> None:
@@ -447,9 +455,15 @@ class Ping:
         full_sequence = self._full_sequence(sequence)
         self._acknowledge(full_sequence)
         self._counts.errors += 1
-        line = self._text.error(ipv4_to_text(source), full_sequence, icmp_type, code, info)
+        line = self._text.error(self._shown(source), full_sequence, icmp_type, code, info)
         if line is not None:
             self._lines.append(line)
+
+    def _shown(self, source: bytes) -> str:
+        """Return how a reporter is called: its name, if it has one that is looked up, and its address."""
+        address = ipv4_to_text(source)
+        name = self._name_of(address) if self._name_of is not None else None
+        return f"{name} ({address})" if name is not None else address
 
     def _full_sequence(self, sequence: int) -> int:
         """Return the count behind a 16-bit sequence number: the newest request that carried it."""

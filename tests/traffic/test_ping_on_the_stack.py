@@ -95,3 +95,28 @@ def test_an_endless_ping_is_unfinished_at_the_end_of_the_run_with_what_it_had() 
     assert task.state == "unfinished"
     assert task.waiting_for == "answers from 172.17.0.3"
     assert task.result.received == 3
+
+
+def test_a_name_is_looked_up_backwards_for_the_reply_lines_and_an_address_is_not() -> None:
+    net = emu.Emulation(seed=1, engine="20.10")
+    shop = net.networks.create("shop", subnet="10.0.9.0/24")
+    web, db = (net.host.containers.run(name, network=shop, aliases=["x"]) for name in ("web", "db"))
+    by_name = ping(net, web, "x", count=1).text.splitlines()
+    assert by_name[0] in ("PING x (10.0.9.2) 56(84) bytes of data.", "PING x (10.0.9.3) 56(84) bytes of data.")
+    lines = ping(net, web, "db", count=1).text.splitlines()
+    assert lines[0] == "PING db (10.0.9.3) 56(84) bytes of data."
+    assert lines[1].startswith("64 bytes from db.shop (10.0.9.3): icmp_seq=1 ttl=64 time=")
+    assert lines[3] == "--- db ping statistics ---"
+    assert ping(net, web, "10.0.9.3", count=1).text.splitlines()[1].startswith("64 bytes from 10.0.9.3: ")
+    assert "64 bytes from db.shop (10.0.9.3)" in ping(net, web, db.name, count=1).text
+    db.stop()
+    unreachable = ping(net, db.host.containers.get("web"), "10.0.9.9", count=1).text
+    assert "From 10.0.9.2 icmp_seq=1 Destination Host Unreachable" in unreachable
+
+
+def test_the_default_bridge_has_no_names_for_the_reply_lines() -> None:
+    net = emu.Emulation(seed=1, engine="20.10")
+    c1, c2 = net.host.containers.run("c1"), net.host.containers.run("c2")
+    task = c1.ping(c2, count=1)
+    net.run()
+    assert task.result.text.splitlines()[1].startswith("64 bytes from 172.17.0.3: icmp_seq=1")
