@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from emu.cnm.names import reverse
 from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotFound, NotSupported
 from emu.raw import Sniffer, send_frame
@@ -115,7 +117,8 @@ class Programs(ABC):
         def run() -> Program:
             nonlocal program
             address = self.find_address(target, "ping")
-            program = Ping(self.namespace, address, options, name=shown)
+            name_of = None if shown == address else partial(reverse, self.sandbox)
+            program = Ping(self.namespace, address, options, name=shown, name_of=name_of)
             return (yield from program.run())
 
         nothing = PingResult(shown, 0, 0, 0, 0, (), "")  # what a ping has that never started
