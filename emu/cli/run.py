@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -104,15 +105,21 @@ def execute(load: TopologySource, request: Request) -> int:
     except KeyboardInterrupt:
         _say(f"interrupted; what was captured so far is in {folder}/" if folder else "interrupted")
         return 130
+    except BrokenPipeError:
+        return _nobody_reads()
     except SystemExit as error:
         _say(f"the script called sys.exit({error.code!r}); let topology return instead")
         return 2
     except Exception as error:
         return report_failure(error, folder, request.traceback)
-    if not request.quiet:
-        _show(outcome)
-    else:
-        _say_what_is_not_as_expected(outcome)
+    try:
+        if not request.quiet:
+            _show(outcome)
+        else:
+            _say_what_is_not_as_expected(outcome)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _nobody_reads()
     return 0 if outcome.result.ok else 1
 
 
@@ -133,6 +140,12 @@ def report_failure(error: Exception, folder: Path | None, show_traceback: bool) 
         print(failure.traceback_text, end="", file=sys.stderr)
     _say(line)
     return failure.exit_code
+
+
+def _nobody_reads() -> int:
+    """The reader of our output went away (`| head`): stop quietly, as other programs do; return the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its own end
+    return 141
 
 
 def _say(line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,6 +22,11 @@ class ScenarioDefaults:
     name: str | None = None
 
 
+@overload
+def scenario(function: Function, /) -> Function: ...
+
+
+@overload
 def scenario(
     *,
     engine: str | None = None,
@@ -29,7 +34,19 @@ def scenario(
     cost: str | None = None,
     until: str | int | None = None,
     name: str | None = None,
-) -> Callable[[Function], Function]:
+) -> Callable[[Function], Function]: ...
+
+
+def scenario(
+    function: Function | None = None,
+    /,
+    *,
+    engine: str | None = None,
+    seed: int | None = None,
+    cost: str | None = None,
+    until: str | int | None = None,
+    name: str | None = None,
+) -> Function | Callable[[Function], Function]:
     """Say with which defaults a topology function is run; options of `emu run` win over them.
 
     engine: Docker engine whose behaviour is emulated ("20.10", "28" or "29").
@@ -44,7 +61,7 @@ def scenario(
         setattr(function, ATTRIBUTE, defaults)
         return function
 
-    return decorate
+    return decorate if function is None else decorate(function)
 
 
 def defaults_of(function: Callable[..., Any]) -> ScenarioDefaults:

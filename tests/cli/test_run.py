@@ -262,6 +262,12 @@ def test_ctrl_c_exits_130_and_the_capture_is_valid() -> None:
     assert any(interface.statistics for interface in file.interfaces)
 
 
+def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
+    command = f"{sys.executable} -m emu run demo.py --print | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
 # -- the other ways in ------------------------------------------------------------------------------------------------
 
 
