@@ -6,6 +6,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+import netaddr
+
 from emu.kernel.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -13,7 +15,10 @@ if TYPE_CHECKING:
 
     from emu.kernel import Kernel
 
-_MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}", re.IGNORECASE)
+_MAC_NOTATIONS = re.compile(
+    r"[0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}|[0-9a-f]{4}(\.[0-9a-f]{4}){2}", re.IGNORECASE
+)
+"""What Go's net.ParseMAC, and so Docker, accepts of the many notations that netaddr knows."""
 
 
 class IdSource:
@@ -54,13 +59,13 @@ def mac_from_address(address: ipaddress.IPv4Address) -> bytes:
 
 
 def parse_mac(text: str) -> bytes:
-    """Read a MAC address written with colons or dashes.
+    """Read a MAC address in one of Docker's notations: 02:42:ac:11:00:02, 02-42-AC-11-00-02 or 0242.ac11.0002.
 
     Raises InvalidValue with Docker's wording, `zz is not a valid mac address` (FACT 4).
     """
-    if not _MAC.fullmatch(text):
+    if not _MAC_NOTATIONS.fullmatch(text):
         raise InvalidValue(f"{text} is not a valid mac address")
-    return bytes.fromhex(text.replace(":", "").replace("-", ""))
+    return bytes(netaddr.EUI(text, version=48).packed)
 
 
 def format_mac(mac: bytes | None) -> str:
