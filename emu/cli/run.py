@@ -118,7 +118,7 @@ def execute(load: TopologySource, request: Request) -> int:
         else:
             _say_what_is_not_as_expected(outcome)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # rich turns a broken pipe into SystemExit(1)
         return _nobody_reads()
     return 0 if outcome.result.ok else 1
 

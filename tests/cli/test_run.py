@@ -263,9 +263,9 @@ def test_ctrl_c_exits_130_and_the_capture_is_valid() -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
-    command = f"{sys.executable} -m emu run demo.py --print | head -n 1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+    command = f"{sys.executable} -m emu run demo.py --print --set count=300 | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.splitlines()[1:], done.stderr) == (["141"], "")
 
 
 # -- the other ways in ------------------------------------------------------------------------------------------------
