@@ -237,7 +237,7 @@ class Correspondence:
             return bool(recorded == emulated)
         if pool.startswith("ip id") and (recorded == 0 or emulated == 0):
             return bool(recorded == emulated)
-        if pool == "icmp id" and (recorded < 256) != (emulated < 256):
+        if pool == "icmp id" and recorded < 256 <= emulated:
             return False  # BusyBox takes its small process id
         forward = self.recorded_to_emulated.setdefault((pool, recorded), emulated)
         backward = self.emulated_to_recorded.setdefault((pool, emulated), recorded)

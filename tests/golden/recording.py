@@ -16,6 +16,7 @@ ENGINES = ("20.10", "28", "29")
 FOLDER = Path(__file__).parent
 
 SECOND = 1_000_000_000
+SEED = 1
 DAY_NS = 86_400 * SECOND
 TIMER_SLOT_NS = 256_000_000
 """Linux's timer slots for waits of 2 to 16 s (`emu.kernel.jiffies`)."""
@@ -35,9 +36,13 @@ DOCKER_RUN_NS = 300_000_000
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recorded scenario folder."""
+    """One recorded scenario folder, and whether the emulated machine beside it takes time for its work."""
 
     engine: str
+    cost: str = "linux"
+
+    def __str__(self) -> str:
+        return f"{self.engine}-{self.cost}"
 
     @property
     def folder(self) -> Path:
@@ -104,7 +109,7 @@ class Run:
     def __post_init__(self) -> None:
         self.origin_ns = self.recording.time_of(f"{self.scenario}-docker0.pcap")
         self.begin_ns += self._phase_ns()
-        self.net = emu.Emulation(engine=self.recording.engine, seed=1)
+        self.net = emu.Emulation(engine=self.recording.engine, seed=SEED, cost=self.recording.cost)
         self.host = self.net.add_host("host1")
         self.net.interfaces.watch(self._watch)
         if self.start_containers:
