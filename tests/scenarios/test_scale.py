@@ -1,0 +1,37 @@
+"""The topologies at sizes that take a while (`make test-slow`)."""
+
+from __future__ import annotations
+
+from math import sqrt
+from pathlib import Path
+
+import pytest
+
+from tests.helpers_tshark import complaints, needs_tshark
+from tests.scenarios.runs import run_again
+
+pytestmark = pytest.mark.slow
+
+
+def test_three_hundred_containers_ask_each_other_and_all_are_answered(tmp_path: Path) -> None:
+    outcome = run_again("crowded_bridge", tmp_path, n="300")
+    assert outcome.result.ok
+    assert outcome.result.drops == {}
+    assert outcome.result.frames > 180_000
+
+
+def test_the_losses_of_a_cable_follow_the_binomial_distribution(tmp_path: Path) -> None:
+    count, probability = 20_000, 0.02
+    outcome = run_again("lossy_cable", tmp_path, count=str(count), duplicate="0%", jitter="0us")
+    entries = {entry.name: entry for entry in outcome.result.interfaces}
+    sent = entries["host2:eth0"].tx_packets + entries["tor:eth1"].tx_packets
+    lost = outcome.result.drops["lost on the link (configured loss)"]
+    assert abs(lost - sent * probability) < 4 * sqrt(sent * probability * (1 - probability))
+
+
+@pytest.mark.tshark
+@needs_tshark
+def test_the_largest_ping_leaves_no_malformed_frame(tmp_path: Path) -> None:
+    outcome = run_again("fragments", tmp_path, size="65507")
+    assert outcome.result.ok
+    assert complaints(outcome.capture_path) == []
