@@ -1,4 +1,4 @@
-"""Running topologies for tests: each one once per session, and again where a test is about running again."""
+"""Running topologies for tests: each one once, and again where a test is about running again."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run_again(name: str, folder: Path | None = None, seed: int | None = None, **
 
 @lru_cache(maxsize=64)
 def run_once(name: str, **settings: str) -> Outcome:
-    """Run a topology, or return what it left behind when it was run before in this session."""
+    """Run a topology, or return what it left behind when it was run before."""
     return run_again(name, None, **settings)
 
 
