@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -14,6 +14,9 @@ from emu.result import ExpectationResult, InterfaceResult, Result, TaskResult
 
 PLAIN_WIDTH = 140
 """Columns for output that is not a terminal: enough that nothing is folded."""
+
+ROWS_MAX = 40
+"""Longer tables are cut on the terminal: about a screenful; `summary.json` has them whole."""
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -31,7 +34,8 @@ def print_result(result: Result, console: Console) -> None:
         soft_wrap=True,
     )
     busy = [entry for entry in result.interfaces if entry.is_busy]
-    console.print(interface_table(busy))
+    console.print(interface_table(busy[:ROWS_MAX]))
+    _print_rest(console, len(busy), "interfaces")
     if len(busy) < len(result.interfaces):
         idle = len(result.interfaces) - len(busy)
         words = "interface without traffic is" if idle == 1 else "interfaces without traffic are"
@@ -40,9 +44,23 @@ def print_result(result: Result, console: Console) -> None:
     if drops is not None:
         console.print(drops)
     if result.tasks:
-        console.print(task_table(result.tasks))
+        tasks = tasks_in_need_first(result.tasks)
+        console.print(task_table(tasks[:ROWS_MAX]))
+        _print_rest(console, len(tasks), "tasks")
     for expectation in result.expectations:
         console.print(expectation_line(expectation), soft_wrap=True)
+
+
+def tasks_in_need_first(tasks: Sequence[TaskResult]) -> list[TaskResult]:
+    """Put unfinished and failed tasks before the finished ones when not all fit on the screen; else keep the order."""
+    if len(tasks) <= ROWS_MAX:
+        return list(tasks)
+    return sorted(tasks, key=lambda task: task.state == "finished")
+
+
+def _print_rest(console: Console, count: int, what: str) -> None:
+    if count > ROWS_MAX:
+        console.print(f"[dim]{count - ROWS_MAX} more {what} are in summary.json[/dim]\n")
 
 
 def interface_table(interfaces: Iterable[InterfaceResult]) -> Table:

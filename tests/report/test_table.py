@@ -88,3 +88,14 @@ def test_the_hint_says_which_file_is_for_what() -> None:
         "    one interface at a time: use these for Wireshark's TCP analysis and statistics",
     ]
     assert hint_lines(folder, []) == ["results: out/demo/ (no capture was written)"]
+
+
+def test_long_tables_are_cut_and_say_where_the_rest_is():
+    interfaces = tuple(InterfaceResult(f"c{number}:eth0", 1, 60, 1, 60) for number in range(300))
+    tasks = [TaskResult(f"ping {number}", "finished", "1/1 received", 0, 1, None, None) for number in range(99)]
+    tasks.append(TaskResult("the slow one", "unfinished", "", 0, None, "a reply", None))
+    text = printed(result(interfaces=interfaces, tasks=tuple(tasks)))
+    assert text.count(":eth0") == 40
+    assert "260 more interfaces are in summary.json" in text
+    assert "the slow one" in text, "what did not finish is shown before what did"
+    assert "60 more tasks are in summary.json" in text
