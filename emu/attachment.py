@@ -93,8 +93,8 @@ def read_attachment(
         return Attachment(Mode.CONTAINER, names[0], [], names[0].removeprefix(CONTAINER_PREFIX))
     connections: list[Connection] = []
     for choice in networks or ["bridge"]:
-        network = host.networks.get(choice) if isinstance(choice, str) else choice
-        if any(network is known.network for known in connections):
+        network = host.networks.find(choice) if isinstance(choice, str) else choice
+        if any(network.id == known.network.id for known in connections):
             raise InvalidValue(f"network {network.name} is given twice")
         connections.append(Connection(network))
     first = connections[0]

@@ -85,11 +85,15 @@ class Container(Programs):
     def stop(self) -> None:
         """Stop it: its programs end, its addresses are free at once, nothing is sent. Nothing if it is stopped."""
         self.check_exists()
+        self.end("the container was stopped")
+
+    def end(self, reason: str) -> None:
+        """Let it end, for a reason that its tasks say; scripts use `stop`."""
         sandbox = self._sandbox
         if sandbox is None:
             return
         for task in self._tasks:
-            task.stop("the container was stopped")
+            task.stop(reason)
         self._tasks.clear()
         self._sandbox = None
         if self.attachment.mode is not Mode.CONTAINER:
@@ -118,7 +122,7 @@ class Container(Programs):
         controller = self.host.controller
         for connection in attachment.connections:
             # a network that was removed while the container was stopped is an error now
-            network = controller.network(connection.network.id)
+            network = controller.network_to_attach(connection.network.id)
             if attachment.mode is Mode.OWN:
                 check_settings(self.net.profile, network, connection.settings, at_start=True)
         sandbox = controller.create_sandbox(
@@ -236,7 +240,7 @@ class Container(Programs):
 
     def _connection(self, network: Network) -> Connection | None:
         for connection in self.attachment.connections:
-            if connection.network is network:
+            if connection.network.id == network.id:
                 return connection
         return None
 

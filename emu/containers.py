@@ -113,6 +113,6 @@ class HostContainers:
         for choice in choices:
             if not isinstance(choice, (str, Network)):
                 raise InvalidValue(f"network={choice!r}: expected a network or its name")
-            if isinstance(choice, Network) and choice.host is not self._host:
+            if isinstance(choice, Network) and choice.host is not self._host and choice.cnm.overlay is None:
                 raise Conflict(f"network {choice.name} belongs to {choice.host.name}, not to {self._host.name}")
         return choices

@@ -22,6 +22,7 @@ from emu.networks import HostNetworks, SwarmNetworks
 from emu.outcome import Expectation, task_result
 from emu.printer import FramePrinter
 from emu.result import Result
+from emu.swarm import Swarm
 from emu.task import Program, Task, call_site
 from emu.underlay import Underlay
 
@@ -73,6 +74,7 @@ class Emulation:
         self.captures_enabled = True
         self.before_first_run: list[Callable[[], None]] = []
         self.underlay = Underlay(self.kernel)
+        self.swarm = Swarm(self)
         self._expectations: list[Expectation] = []
         self._drops: dict[str, int] = {}
         self.kernel.journal.drop_listeners.append(self._count_drop)
@@ -107,7 +109,15 @@ class Emulation:
         self.check_name(name, "host")
         host = Host(self, name, cpus)
         self.hosts[name] = host
+        if self.swarm.active:
+            self.swarm.join(host)
         return host
+
+    def find_host(self, name: str) -> Host:
+        """The host of that name. Raises NotFound listing what there is."""
+        if name not in self.hosts:
+            raise NotFound(f'there is no host "{name}"; there are: {", ".join(self.hosts) or "none"}')
+        return self.hosts[name]
 
     def add_switch(self, name: str) -> Switch:
         """Add an Ethernet switch, to join more than two hosts. Raises as `add_host` does."""
@@ -145,7 +155,9 @@ class Emulation:
             "duplicate": duplicate, "corrupt": corrupt, "queue": queue,
         }  # fmt: skip
         given = {key: value for key, value in impairments.items() if value is not None}
-        return self.underlay.add_link(a, b, given, mtu=mtu, subnet=subnet, addresses=addresses)
+        link = self.underlay.add_link(a, b, given, mtu=mtu, subnet=subnet, addresses=addresses)
+        self.swarm.links_changed()
+        return link
 
     def check_name(self, name: str, what: str) -> None:
         """Raise Conflict when a name is taken: names of hosts, switches and containers are parts of capture names."""
@@ -281,6 +293,7 @@ class Emulation:
         """
         end_ns = self.until_ns if until is None else parse_time_ns(until, "until")
         self.underlay.settle()
+        self.swarm.settle_addresses()
         while self.before_first_run:
             self.before_first_run.pop(0)()
         self.interfaces.run_begins()

@@ -13,6 +13,7 @@ from emu.networks import HostNetworks
 from emu.stack.namespace import Namespace
 
 if TYPE_CHECKING:
+    from emu.device.ethernet import EthernetPort
     from emu.emulation import Emulation
 
 HOST_SYSCTLS = {"net.ipv4.ip_forward": 1, "net.bridge.bridge-nf-call-iptables": 1}
@@ -48,6 +49,8 @@ class Host:
             on_device_added=net.interfaces.add,
             cpu=self.cpu,
         )
+        self.crashed = False
+        self._ports: list[EthernetPort] = []
         self.networks = HostNetworks(self)
         self.containers = HostContainers(self)
 
@@ -56,6 +59,28 @@ class Host:
         """Its addresses on the underlay, with prefix."""
         self.net.underlay.settle()
         return self.net.underlay.prefixed_addresses_of(self)
+
+    def crash(self) -> None:
+        """Let the machine fail: its links lose their carrier, its containers end, and nobody is told.
+
+        `boot` brings it back; containers stay stopped until they are started. Nothing if it has crashed already.
+        """
+        if self.crashed:
+            return
+        self.crashed = True
+        self._ports = [port for port in self.net.underlay.ports_of(self) if port.is_up]
+        for port in self._ports:
+            port.set_down()
+        for container in self.containers.list():
+            container.end(f"{self.name} crashed")
+
+    def boot(self) -> None:
+        """Bring a crashed machine back. Nothing if it has not crashed."""
+        if not self.crashed:
+            return
+        self.crashed = False
+        for port in self._ports:
+            port.set_up()
 
     def interface(self, name: str) -> Interface:
         """An interface of the host's own namespace: "eth0", "docker0". Raises NotFound listing what there is."""

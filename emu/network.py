@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from emu.kernel.errors import Conflict, NotSupported
+from emu.interface import Interface
+from emu.kernel.errors import Conflict, NotFound, NotSupported
 
 if TYPE_CHECKING:
     from emu.cnm.network import Network as CnmNetwork
     from emu.container import Container
     from emu.host import Host
+    from emu.stack.namespace import Namespace
 
 
 class Network:
@@ -30,7 +32,7 @@ class Network:
 
     @property
     def id(self) -> str:
-        """64 hex digits."""
+        """64 hex digits; 25 base-36 digits of a swarm's network."""
         return self.cnm.id
 
     @property
@@ -57,6 +59,25 @@ class Network:
     def bridge(self) -> str | None:
         """The name of its bridge on the host, "docker0" or "br-" and digits; None when its driver has none."""
         return bridge_name(self.cnm)
+
+    @property
+    def namespace(self) -> Namespace:
+        """Where its bridge is: the host's namespace, or for an overlay network one of its own, `host1/shop`.
+
+        Raises NotFound for an overlay network that no container on this host uses.
+        """
+        if self.cnm.overlay is None:
+            return self.host.namespace
+        sandbox = self.host.controller.swarm_node.driver.networks.get(self.id)
+        if sandbox is None:
+            raise NotFound(
+                f"network {self.name} is not used on {self.host.name}: no container there is connected to it"
+            )
+        return sandbox.sandbox.namespace
+
+    def interface(self, name: str) -> Interface:
+        """An interface of its namespace, such as "vxlan0". Raises NotFound listing what there is."""
+        return Interface.find(self.namespace, name, self.name)
 
     @property
     def containers(self) -> list[Container]:
@@ -109,6 +130,8 @@ class Network:
 
     def _container(self, container: Container | str) -> Container:
         found = self.host.net.container(container) if isinstance(container, str) else container
+        if self.cnm.overlay is not None:
+            return found
         if found.host is not self.host:
             raise Conflict(
                 f"network {self.name} belongs to {self.host.name}, but container {found.name} is on {found.host.name}"

@@ -101,6 +101,27 @@ class Underlay:
         """The same with prefix."""
         return [str(interface) for interface in self._interfaces_of(host)]
 
+    def ports_of(self, host: Host) -> list[EthernetPort]:
+        """A host's network cards, in the order in which its links were added."""
+        return [port.device for link in self.links for port in link.ends if port.owner is host]
+
+    def groups(self) -> dict[str, int]:
+        """The hosts and switches by name, with one number for all that links which carry join at this moment."""
+        numbers: dict[str, int] = {}
+        members: list[list[str]] = []
+        for link in self.links:
+            for port in link.ends:
+                if port.owner.name not in numbers:
+                    numbers[port.owner.name] = len(members)
+                    members.append([port.owner.name])
+            one, other = (numbers[port.owner.name] for port in link.ends)
+            if one != other and all(port.device.running for port in link.ends):
+                for name in members[other]:
+                    numbers[name] = one
+                members[one] += members[other]
+                members[other] = []
+        return numbers
+
     def subnet_of(self, link: Link) -> str | None:
         """The subnet of the segment a link is part of; None when no host is on it."""
         for links in self._segments():

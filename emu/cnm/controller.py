@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from emu.cnm import allocation, names
+from emu.cnm import allocation, default_gateway, names
 from emu.cnm.drivers.bridge import BridgeDriver
 from emu.cnm.drivers.bridge_options import DEFAULT_BRIDGE_OPTIONS
 from emu.cnm.drivers.driver import ENTRY_POINT_GROUP as DRIVER_GROUP
@@ -16,7 +16,7 @@ from emu.cnm.drivers.host import HostDriver
 from emu.cnm.drivers.null import NullDriver
 from emu.cnm.endpoint import Endpoint, EndpointSettings
 from emu.cnm.ids import IdSource, parse_mac
-from emu.cnm.ipam.config import IpamSettings, from_flags, from_mapping
+from emu.cnm.ipam.config import IpamConfig, IpamSettings, from_flags, from_mapping
 from emu.cnm.ipam.default import DefaultIpam
 from emu.cnm.ipam.driver import ENTRY_POINT_GROUP as IPAM_GROUP
 from emu.cnm.ipam.driver import IpamDriver
@@ -30,6 +30,7 @@ from emu.kernel.errors import Conflict, InvalidValue, NotFound, NotSupported
 from emu.stack.namespace import Namespace
 
 if TYPE_CHECKING:
+    from emu.cnm.swarm.node import SwarmNode
     from emu.device.netdevice import NetDevice
     from emu.kernel import Kernel
 
@@ -67,6 +68,8 @@ class Controller:
         self.on_device_added = on_device_added
         self.nameservers = [ipaddress.IPv4Network(text) for text in nameservers]
         self.ids = IdSource(kernel, host_name)
+        #: the host's side of the swarm, None when it isn't part of one
+        self.swarm: SwarmNode | None = None
         self._shuffle = kernel.random(f"cnm dns {host_name}")
         self._networks: dict[str, Network] = {}
         self._sandboxes: dict[str, Sandbox] = {}
@@ -136,11 +139,8 @@ class Controller:
         if ipv6:
             raise NotSupported("ipv6=True: IPv6 networks are not built yet; leave it out")
         flags = from_flags(self.profile, subnet, ip_range, gateway, aux_addresses)
-        self._check_name(name)
-        settings = self._ipam_settings(ipam)
-        if flags and settings.configs:
-            raise InvalidValue("subnet=, ip_range=, gateway= and aux_addresses= can't be combined with ipam Config")
-        settings.configs = settings.configs or flags
+        self.check_name(name)
+        settings = self.ipam_settings(ipam, flags)
         return self._create(
             name,
             driver,
@@ -151,15 +151,27 @@ class Controller:
             labels=labels or {},
         )
 
-    def _check_name(self, name: str) -> None:
+    def check_name(self, name: str) -> None:
+        """Raise when a network may not have this name: it is empty, predefined or taken."""
         if not name:
             raise InvalidValue(self.profile.text("empty_name"))
         if name in PREDEFINED:
             raise Conflict(f"operation is not permitted on predefined {name} network")
-        if any(network.name == name for network in self._networks.values()):
+        if any(network.name == name for network in self.networks()):
             raise Conflict(f"network with name {name} already exists")
 
-    def _ipam_settings(self, ipam: str | Mapping[str, Any] | IpamDriver | None) -> IpamSettings:
+    def ipam_settings(self, ipam: str | Mapping[str, Any] | IpamDriver | None, flags: list[IpamConfig]) -> IpamSettings:
+        """Return all a user said of a network's addresses, in `ipam=` or in the single parameters.
+
+        Raises InvalidValue when both have subnets.
+        """
+        settings = self._read_ipam(ipam)
+        if flags and settings.configs:
+            raise InvalidValue("subnet=, ip_range=, gateway= and aux_addresses= can't be combined with ipam Config")
+        settings.configs = settings.configs or flags
+        return settings
+
+    def _read_ipam(self, ipam: str | Mapping[str, Any] | IpamDriver | None) -> IpamSettings:
         if ipam is None:
             return IpamSettings("")
         if isinstance(ipam, str):
@@ -229,12 +241,15 @@ class Controller:
         if len(matches) > 1:
             raise Conflict(f"network {name_or_id} is ambiguous ({len(matches)} matches found based on ID prefix)")
         if not matches:
-            raise NotFound(f"network {name_or_id} not found")
+            found = None if self.swarm is None else self.swarm.network(name_or_id)
+            if found is None or not self.swarm_node.sees(found):
+                raise NotFound(f"network {name_or_id} not found")
+            return found
         return matches[0]
 
     def networks(self) -> list[Network]:
-        """Return all networks in creation order."""
-        return list(self._networks.values())
+        """Return all networks of this host in creation order, then those of the swarm that are visible here."""
+        return [*self._networks.values(), *(() if self.swarm is None else self.swarm.visible())]
 
     def remove_network(self, network: Network | str) -> None:
         """Remove a network and give its pool back.
@@ -245,7 +260,10 @@ class Controller:
         found = self._own(network)
         if found.name in PREDEFINED:
             raise Conflict(f"{found.name} is a pre-defined network and cannot be removed")
-        if found.endpoints:
+        if found.overlay is not None:
+            self.swarm_node.remove_network(found.overlay)
+            return
+        if found.endpoints or self._serves_ingress(found):
             listed = ", ".join(f'name:"{e.name}" id:"{e.id[:12]}"' for e in found.endpoints.values())
             detail = self.profile.text("active_endpoints", name=found.name, id=found.id, endpoints=listed)
             raise Conflict(f"error while removing network: {detail}")
@@ -255,10 +273,18 @@ class Controller:
 
     def prune_networks(self) -> list[str]:
         """Remove every network without endpoints, the predefined ones excepted; return their names."""
-        unused = [n for n in self._networks.values() if not n.endpoints and n.name not in PREDEFINED]
+        unused = [
+            network
+            for network in self._networks.values()
+            if not network.endpoints and network.name not in PREDEFINED and not self._serves_ingress(network)
+        ]
         for network in unused:
             self.remove_network(network)
         return [network.name for network in unused]
+
+    def _serves_ingress(self, network: Network) -> bool:
+        """Say whether a network is kept by the ingress network's sandbox, which is not among its endpoints."""
+        return network.is_gateway_bridge and self.swarm is not None
 
     # Sandboxes and endpoints
 
@@ -354,14 +380,36 @@ class Controller:
             settings.ipv4_address = None
         if found.endpoint(endpoint_name) is not None or sandbox.endpoint_on(found.id) is not None:
             raise Conflict(f"endpoint with name {endpoint_name} already exists in network {found.name}")
+        if found.overlay is not None:
+            self.swarm_node.check_attachable(found)
+        known_by = names.names_of(endpoint_name, list(settings.aliases), sandbox.container_id, sandbox.hostname)
+        endpoint = self.attach(found, sandbox, endpoint_name, settings, known_by)
+        try:
+            default_gateway.update(self, sandbox)
+        except BaseException:
+            self.detach(endpoint)
+            raise
+        return endpoint
+
+    def attach(
+        self, network: Network, sandbox: Sandbox, name: str, settings: EndpointSettings, dns_names: Sequence[str]
+    ) -> Endpoint:
+        """Make an endpoint and put it into a sandbox, without the checks of what a user may ask for.
+
+        Raises EmuError when the network is full or its driver refuses, and then nothing has changed.
+        """
         with ExitStack() as undo:
-            endpoint = self._create_endpoint(found, endpoint_name, settings, undo)
-            endpoint.dns_names = names.names_of(
-                endpoint_name, list(settings.aliases), sandbox.container_id, sandbox.hostname
-            )
+            endpoint = self._create_endpoint(network, name, settings, undo)
+            endpoint.dns_names = list(dns_names)
             sandbox.join(endpoint)
             undo.pop_all()
         return endpoint
+
+    def detach(self, endpoint: Endpoint) -> None:
+        """Take an endpoint out of its sandbox and give its address back."""
+        assert endpoint.sandbox is not None, endpoint
+        endpoint.sandbox.leave(endpoint)
+        self._delete_endpoint(endpoint)
 
     def _create_endpoint(self, network: Network, name: str, settings: EndpointSettings, undo: ExitStack) -> Endpoint:
         endpoint = Endpoint(network, self.ids.object_id(), name, settings)
@@ -369,7 +417,10 @@ class Controller:
             endpoint.mac = parse_mac(settings.mac_address)
         elif network.ipam_driver.capabilities().requires_mac_address:
             endpoint.mac = self.ids.random_mac()
-        allocation.allocate_address(endpoint, undo)
+        if network.overlay is None:
+            allocation.allocate_address(endpoint, undo)
+        else:
+            self.swarm_node.allocate_address(endpoint, undo)
         network.driver.create_endpoint(endpoint)
         undo.callback(network.driver.delete_endpoint, endpoint)
         network.endpoints[endpoint.id] = endpoint
@@ -393,8 +444,8 @@ class Controller:
         endpoint = sandbox.endpoint_on(found.id)
         if endpoint is None:
             raise Conflict(f"container {sandbox.container_id} is not connected to network {found.name}")
-        sandbox.leave(endpoint)
-        self._delete_endpoint(endpoint)
+        self.detach(endpoint)
+        default_gateway.update(self, sandbox)
 
     def resolve(self, sandbox: Sandbox, name: str) -> list[str]:
         """Return the addresses a name has for programs in this sandbox; none when it is unknown.
@@ -403,6 +454,24 @@ class Controller:
         """
         return names.resolve(sandbox, name, self._shuffle)
 
+    @property
+    def swarm_node(self) -> SwarmNode:
+        """The host's side of the swarm; only asked for when there is one."""
+        assert self.swarm is not None, f"{self.host_name} is not part of a swarm"
+        return self.swarm
+
+    def network_to_attach(self, name_or_id: str) -> Network:
+        """Return a network that a container here can be connected to: also one of the swarm that isn't used here yet.
+
+        Raises as `network` does.
+        """
+        try:
+            return self.network(name_or_id)
+        except NotFound:
+            found = None if self.swarm is None else self.swarm.network(name_or_id)
+            if found is None:
+                raise
+            return found
+
     def _own(self, network: Network | str) -> Network:
-        name_or_id = network if isinstance(network, str) else network.id
-        return self.network(name_or_id)
+        return self.network_to_attach(network if isinstance(network, str) else network.id)

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from emu.cnm.network import Network
 
 
-def sort_key(network: Network, gw_priority: int, has_gateway: bool) -> tuple[int, bool, bool, bytes]:
-    """Return the key that orders endpoints: priority, not internal, with a gateway, name in byte order."""
-    return (-gw_priority, network.internal, not has_gateway, network.name.encode())
+SortKey = tuple[int, bool, bool, bool, bytes]
 
 
-def endpoint_key(endpoint: Endpoint) -> tuple[int, bool, bool, bytes]:
+def sort_key(network: Network, gw_priority: int, has_gateway: bool) -> SortKey:
+    """Return the key that orders endpoints: priority, not docker_gwbridge, not internal, with a gateway, name."""
+    return (-gw_priority, network.is_gateway_bridge, network.internal, not has_gateway, network.name.encode())
+
+
+def endpoint_key(endpoint: Endpoint) -> SortKey:
     """Return the sort key of an endpoint."""
     return sort_key(endpoint.network, endpoint.settings.gw_priority, endpoint.gateway is not None)
 

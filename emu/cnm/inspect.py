@@ -46,21 +46,37 @@ def network_attrs(network: Network) -> dict[str, Any]:
         "IPAM": _ipam(network, profile),
         "Internal": network.internal,
         "Attachable": network.attachable,
-        "Ingress": False,
+        "Ingress": network.is_ingress,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
     }
-    containers = {"Containers": _containers(network)}
-    described = {"Options": dict(network.options), "Labels": dict(network.labels)}
-    attrs |= described | containers if profile.inspect_containers_last else containers | described
+    containers: dict[str, Any] = {"Containers": _containers(network)}
+    described: dict[str, Any] = {"Options": dict(network.options), "Labels": dict(network.labels)}
+    if network.overlay is not None:
+        _adapt_to_swarm(network, containers, described)
+    peers = {"Peers": described.pop("Peers")} if "Peers" in described else {}
+    attrs |= described | peers | containers if profile.inspect_containers_last else containers | described | peers
     if profile.inspect_status:
         attrs["Status"] = {"IPAM": _usage(network)}
     return attrs
 
 
+def _adapt_to_swarm(network: Network, containers: dict[str, Any], described: dict[str, Any]) -> None:
+    """Show an overlay network as the engine does: with its peers where it is used, and little where it is not."""
+    if network.endpoints or network.is_ingress:
+        described["Peers"] = network.controller.swarm_node.peers_of(network)
+        return
+    containers["Containers"] = None
+    described["Labels"] = dict(network.labels) or None
+    if not network.driver_name:
+        described["Options"] = None
+
+
 def _ipam(network: Network, profile: Profile) -> dict[str, Any]:
     predefined = network.name in ("bridge", "host", "none")
     configs = [_ipam_config(network, pool, profile) for pool in network.pools if pool.subnet is not None]
+    if network.overlay is not None:
+        return {"Driver": network.ipam.driver, "Options": None, "Config": configs or None}
     return {
         "Driver": network.ipam.driver if network.ipam.driver != "null" else "default",
         "Options": None if predefined else dict(network.ipam.options),
@@ -130,9 +146,13 @@ def endpoint_attrs(
     if endpoint is not None and endpoint.network.resolves_names:
         names = list(endpoint.dns_names)
         if profile.short_id_in_aliases and endpoint.sandbox is not None:
-            aliases = [*settings.aliases, endpoint.sandbox.container_id[:12]]
+            own = (endpoint.sandbox.container_id[:12], endpoint.sandbox.hostname)
+            aliases = list(dict.fromkeys((*settings.aliases, *own)))
+    fixed = settings.ipv4_address
+    if endpoint is not None and endpoint.network.overlay is not None and address is not None:
+        fixed = str(address.ip)  # the manager's choice comes to the engine as if the user had asked for it
     values: dict[str, Any] = {
-        "IPAMConfig": {"IPv4Address": settings.ipv4_address} if settings.ipv4_address else None,
+        "IPAMConfig": {"IPv4Address": fixed} if fixed else None,
         "Links": None,
         "Aliases": aliases,
         "MacAddress": "" if endpoint is None else format_mac(endpoint.mac),

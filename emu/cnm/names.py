@@ -34,7 +34,11 @@ def resolve(sandbox: Sandbox, name: str, shuffle: Random) -> list[str]:
     if wanted == "localhost":
         return ["127.0.0.1"]
     if wanted == sandbox.hostname.lower():
-        own = [str(endpoint.address.ip) for endpoint in sandbox.endpoints if endpoint.address is not None]
+        own = [
+            str(endpoint.address.ip)
+            for endpoint in sandbox.endpoints
+            if endpoint.address is not None and not endpoint.network.is_gateway_bridge
+        ]
         if own:
             return own
     found = _on_any_network(sandbox, wanted)
@@ -63,6 +67,7 @@ def reverse(sandbox: Sandbox, address: str) -> str | None:
 
 def _on_any_network(sandbox: Sandbox, wanted: str) -> list[str]:
     own = [endpoint for endpoint in sandbox.endpoints if endpoint.network.resolves_names]
+    own.sort(key=_swarm_first)
     labels = wanted.split(".")
     for split in range(len(labels), 0, -1):
         host, suffix = ".".join(labels[:split]), ".".join(labels[split:])
@@ -75,11 +80,23 @@ def _on_any_network(sandbox: Sandbox, wanted: str) -> list[str]:
     return []
 
 
+def _swarm_first(endpoint: Endpoint) -> int:
+    """Overlay networks of users are asked before the ingress network, local networks last."""
+    network = endpoint.network
+    return 2 if network.overlay is None else int(network.is_ingress)
+
+
 def _on_network(endpoint: Endpoint, host: str) -> list[str]:
-    return [
+    local = [
         str(other.address.ip)
         for other in endpoint.network.endpoints.values()
         if other.address is not None
         and other.sandbox is not None
         and any(host == known.lower() for known in other.dns_names)
     ]
+    remote = [
+        str(record.address.ip)
+        for record in endpoint.network.peers.values()
+        if any(host == known.lower() for known in record.names)
+    ]
+    return list(dict.fromkeys(local + remote))

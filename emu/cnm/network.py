@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from emu.cnm.drivers.driver import Driver
     from emu.cnm.endpoint import Endpoint
     from emu.cnm.ipam.driver import IpamDriver
+    from emu.cnm.swarm.definition import OverlayDefinition
+    from emu.cnm.swarm.records import PeerRecord
 
 #: Networks every host has; nobody may create or remove them.
 PREDEFINED = ("bridge", "host", "none", "default")
+#: The bridge that containers of overlay networks get their default route from.
+GATEWAY_BRIDGE = "docker_gwbridge"
 
 
 @dataclass(slots=True)
@@ -63,6 +67,8 @@ class Network:
         "labels",
         "name",
         "options",
+        "overlay",
+        "peers",
         "pools",
         "scope",
     )
@@ -97,6 +103,10 @@ class Network:
         self.pools: list[NetworkPool] = []
         #: endpoints by id, in creation order
         self.endpoints: dict[str, Endpoint] = {}
+        #: what the swarm's manager keeps of it; None for a network of this host alone
+        self.overlay: OverlayDefinition | None = None
+        #: endpoints on other hosts by id, as far as this host has been told of them
+        self.peers: dict[str, PeerRecord] = {}
         self.created_ns = int(controller.kernel.now)
 
     @property
@@ -108,6 +118,16 @@ class Network:
     def is_default_bridge(self) -> bool:
         """Say whether this is the network `bridge` that every host has."""
         return self.driver_name == "bridge" and self.name == "bridge"
+
+    @property
+    def is_gateway_bridge(self) -> bool:
+        """Say whether this is docker_gwbridge."""
+        return self.driver_name == "bridge" and self.name == GATEWAY_BRIDGE
+
+    @property
+    def is_ingress(self) -> bool:
+        """Say whether this is the network of the routing mesh."""
+        return self.overlay is not None and self.overlay.ingress
 
     @property
     def resolves_names(self) -> bool:

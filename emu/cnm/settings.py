@@ -60,6 +60,8 @@ def _address_problems(profile: Profile, network: Network, settings: EndpointSett
         problems.append(profile.text("address_on_default"))
     if profile.static_address_needs_subnet and not network.has_user_subnet:
         problems.append(profile.text("address_needs_subnet"))
+    elif network.overlay is not None and not profile.static_address_checked_early:
+        pass  # the manager finds it, and doesn't say so (FACT 71)
     elif not network.is_default_bridge and not _in_subnet(network, address) and network.pools:
         problems.append(profile.text("address_outside", address=text))
     # Engine 20.10 stops at the first problem.

@@ -234,8 +234,8 @@ def test_local_networks_belong_to_one_host_when_there_are_several() -> None:
     assert str(caught.value) == (
         '"bridge" networks belong to one host: use host1.networks.create(...) or host2.networks.create(...)'
     )
-    with pytest.raises(NotFound, match='plugin "overlay" not found'):
-        net.networks.create("shop", driver="overlay")
+    with pytest.raises(NotFound, match='plugin "mesh" not found'):
+        net.networks.create("shop", driver="mesh")
     assert list(net.networks.list()) == []
 
 

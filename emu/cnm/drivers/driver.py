@@ -30,12 +30,14 @@ class DriverCapabilities:
     single_network: only one network of this driver may exist (host, null).
     resolves_names: containers on its networks find each other by name.
     gives_gateway: one of its networks may own the default route.
+    uses_gateway_bridge: a container that has no gateway otherwise gets one on docker_gwbridge.
     """
 
     ipam_driver: str = "default"
     single_network: bool = False
     resolves_names: bool = True
     gives_gateway: bool = True
+    uses_gateway_bridge: bool = False
 
 
 @dataclass(frozen=True, slots=True)

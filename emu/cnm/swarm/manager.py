@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from emu.cnm import allocation
 from emu.cnm.drivers.overlay_options import VXLAN_ID_LIST, read_options
-from emu.cnm.ipam.config import IpamConfig, IpamSettings
+from emu.cnm.ipam.config import IpamConfig, IpamSettings, parse_address
 from emu.cnm.ipam.default import DefaultIpam
 from emu.cnm.ipam.driver import GATEWAY, GLOBAL_ADDRESS_SPACE, REQUEST_ADDRESS_TYPE, SERIAL, PoolRequest
 from emu.cnm.network import PREDEFINED, NetworkPool
@@ -42,6 +42,7 @@ class SwarmManager:
     """What a swarm knows of its networks and nodes.
 
     control_plane: distributes endpoint records. reachable: whether a node can reach the manager at this moment.
+    settle_addresses: called before a node needs its address on the underlay.
     nodes: by name, in the order in which they joined.
     """
 
@@ -52,6 +53,7 @@ class SwarmManager:
         options: SwarmOptions,
         control_plane: ControlPlane,
         reachable: Callable[[str], bool],
+        settle_addresses: Callable[[], None],
     ) -> None:
         self.kernel = kernel
         self.profile = profile
@@ -61,6 +63,7 @@ class SwarmManager:
         self.ipam = DefaultIpam(profile, global_pools=options.pools)
         self.nodes: dict[str, SwarmNode] = {}
         self._reachable = reachable
+        self._settle_addresses = settle_addresses
         self._vnis = VniAllocator()
         self._networks: dict[str, OverlayDefinition] = {}
         self._create_ingress()
@@ -95,7 +98,7 @@ class SwarmManager:
         if any(network.name == name for network in self._networks.values()):
             raise Conflict(f"network with name {name} already exists")
         if ipam.driver not in ("", "default"):
-            raise NotSupported(f'ipam driver "{ipam.driver}" can\'t manage a swarm\'s addresses yet; leave it out')
+            raise NotSupported(f"ipam driver \"{ipam.driver}\" can't manage a swarm's addresses yet; leave it out")
         return self._create(
             name, ipam, internal=internal, attachable=attachable, options=options or {}, labels=labels or {}
         )
@@ -144,12 +147,12 @@ class SwarmManager:
             assert granted.subnet is not None, granted
             undo.callback(self.ipam.release_pool, granted.pool_id)
             pool = NetworkPool(granted.pool_id, granted.subnet, config)
-            preferred = allocation.parse_address(config.gateway, "gateway") if config.gateway else None
+            preferred = parse_address(config.gateway, "gateway") if config.gateway else None
             pool.gateway = self.ipam.request_address(
                 granted.pool_id, preferred, {**_SERIAL, REQUEST_ADDRESS_TYPE: GATEWAY}
             )
             for key, text in config.aux_addresses.items():
-                pool.aux_addresses[key] = allocation.parse_address(text, "auxiliary address")
+                pool.aux_addresses[key] = parse_address(text, "auxiliary address")
                 self.ipam.request_address(granted.pool_id, pool.aux_addresses[key], _SERIAL)
             pool.config = IpamConfig(
                 str(granted.subnet), config.ip_range, str(pool.gateway.ip), dict(config.aux_addresses)
@@ -193,9 +196,7 @@ class SwarmManager:
         if network.id not in self._networks:
             raise NotFound(f"network {network.id} not found")
         for task in network.tasks.values():
-            raise Conflict(
-                f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by task {task}"
-            )
+            raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by task {task}")
         del self._networks[network.id]
         for vni in network.vnis:
             self._vnis.give_back(vni)
@@ -220,6 +221,7 @@ class SwarmManager:
         Raises Conflict `… context deadline exceeded` when there is none, the one asked for is taken or not in the
         network, the network overlaps another one, or the node is cut off from the manager.
         """
+        self._settle_addresses()
         if not network.allocated or not self._reachable(node):
             raise Conflict(DEADLINE)
         try:

@@ -58,7 +58,7 @@ def parse_vni_list(text: str, key: str) -> Sequence[int]:
     for part in text.split(","):
         if not part.isascii() or not part.isdigit() or int(part) >= VNI_COUNT:
             raise InvalidValue(
-                f'invalid vxlan id value {part} passed in option {key}: expected numbers from 0 to '
+                f"invalid vxlan id value {part} passed in option {key}: expected numbers from 0 to "
                 f"{VNI_COUNT - 1}, separated by commas"
             )
         vnis.append(int(part))

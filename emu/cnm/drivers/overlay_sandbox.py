@@ -1,0 +1,131 @@
+"""The hidden namespace of an overlay network on one host: br0 with the gateway's address, vxlan0, and the veths.
+
+Source: reference 4.2, 4.3, FACTS 58, 63. Every further subnet has a bridge and a VXLAN device of its own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from emu.cnm.drivers import overlay_links
+from emu.cnm.drivers.peers import Peers
+from emu.cnm.naming import InterfaceNumbers
+from emu.cnm.swarm.records import PeerRecord
+from emu.device.bridge import Bridge
+from emu.kernel.errors import NotFound
+from emu.stack.namespace import Namespace
+from emu.wire.address import mac_to_text
+
+if TYPE_CHECKING:
+    from emu.cnm.network import Network, NetworkPool
+    from emu.cnm.swarm.definition import OverlayDefinition
+    from emu.cnm.swarm.node import SwarmNode
+    from emu.device.vxlan import VxlanDevice
+
+SYSCTLS = {"net.ipv4.ip_forward": 1}
+"""Taken over from the host, where Docker has switched it on: it lets several subnets reach each other."""
+
+
+class Segment:
+    """One subnet: its bridge and its VXLAN device."""
+
+    __slots__ = ("bridge", "subnet", "vxlan")
+
+    def __init__(self, subnet: ipaddress.IPv4Network, bridge: Bridge, vxlan: VxlanDevice) -> None:
+        self.subnet = subnet
+        self.bridge = bridge
+        self.vxlan = vxlan
+
+
+class OverlaySandbox:
+    """The namespace `<host>/<network>`; it is told of remote endpoints and programs them.
+
+    node: the host's side of the swarm. mtu: of all devices.
+    """
+
+    def __init__(self, node: SwarmNode, network: Network, definition: OverlayDefinition) -> None:
+        self._node = node
+        self._network = network
+        self._definition = definition
+        self.mtu = definition.mtu
+        controller = node.controller
+        self.namespace = Namespace(
+            controller.kernel,
+            f"{node.name}/{network.name}",
+            cpu=controller.cpu,
+            on_device_added=controller.on_device_added,
+            sysctls=SYSCTLS,
+        )
+        self.namespace.set_up_loopback()
+        self.segments: dict[ipaddress.IPv4Network, Segment] = {}
+        self._numbers = InterfaceNumbers(controller.profile)
+        self._peers = Peers(self._add_neighbour, self._remove_neighbour, self._add_forwarding, self._remove_forwarding)
+
+    def next_name(self, prefix: str) -> str:
+        """Return a name for a new device: the prefix and a number."""
+        return self._numbers.name(prefix, self.namespace.devices)
+
+    def segment_of(self, address: ipaddress.IPv4Address) -> Segment:
+        """Return the segment an address belongs to; made on first use."""
+        for pool, vni in zip(self._definition.pools, self._definition.vnis, strict=True):
+            if pool.subnet is not None and address in pool.subnet:
+                return self.segments.get(pool.subnet) or self._make_segment(pool, vni)
+        raise AssertionError(f"{address} is in no subnet of network {self._network.name}")
+
+    def _make_segment(self, pool: NetworkPool, vni: int) -> Segment:
+        controller = self._node.controller
+        bridge = Bridge(controller.kernel, self.next_name("br"))
+        self.namespace.add_device(bridge)
+        bridge.set_up()
+        if pool.gateway is not None:
+            self.namespace.add_address(bridge, str(pool.gateway))
+        vxlan = overlay_links.make_vxlan(
+            controller,
+            self.namespace,
+            self.next_name("vxlan"),
+            vni=vni,
+            mtu=self.mtu,
+            port=self._node.manager.options.data_path_port,
+        )
+        bridge.add_port(vxlan)
+        vxlan.set_up()
+        assert pool.subnet is not None, pool
+        segment = self.segments[pool.subnet] = Segment(pool.subnet, bridge, vxlan)
+        return segment
+
+    def delete(self) -> None:
+        """Remove all devices."""
+        for device in list(self.namespace.devices.values()):
+            self.namespace.remove_device(device)
+            device.delete()
+
+    # -- remote endpoints ---------------------------------------------------------------------------------------------
+
+    def peer_added(self, record: PeerRecord) -> None:
+        """Take note of a remote endpoint and program its addresses."""
+        self._network.peers[record.endpoint_id] = record
+        self._peers.add(record)
+
+    def peer_removed(self, record: PeerRecord) -> None:
+        """Forget a remote endpoint."""
+        del self._network.peers[record.endpoint_id]
+        self._peers.remove(record)
+
+    def _add_neighbour(self, record: PeerRecord) -> None:
+        vxlan = self.segment_of(record.address.ip).vxlan
+        self.namespace.neighbours.add_permanent(vxlan, str(record.address.ip), mac_to_text(record.mac))
+
+    def _remove_neighbour(self, record: PeerRecord) -> None:
+        vxlan = self.segment_of(record.address.ip).vxlan
+        with suppress(NotFound):  # a script may have taken it away already
+            self.namespace.neighbours.remove(vxlan, str(record.address.ip))
+
+    def _add_forwarding(self, record: PeerRecord) -> None:
+        assert record.tunnel_endpoint is not None, record
+        overlay_links.add_forwarding(self.segment_of(record.address.ip).vxlan, record.mac, record.tunnel_endpoint)
+
+    def _remove_forwarding(self, record: PeerRecord) -> None:
+        assert record.tunnel_endpoint is not None, record
+        overlay_links.remove_forwarding(self.segment_of(record.address.ip).vxlan, record.mac, record.tunnel_endpoint)
