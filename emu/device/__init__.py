@@ -1,8 +1,9 @@
 """Network devices and wires: what moves frames inside a host and between hosts.
 
 `netdevice` is what every interface has; `wired` and its two kinds, `veth` and `ethernet`, sit at the ends of a `cable`
-(`impairment`, `queue`); `bridge` with `bridge_port` and `fdb` is the Linux bridge; `loopback` is `lo`; `cost` is the
-host's CPU. A device knows no stack: it hands frames to `upper`, and asks through the protocols in `upper`.
+(`impairment`, `queue`); `bridge` with `bridge_port` and `fdb` is the Linux bridge; `vxlan` with `vxlan_fdb`,
+`vxlan_socket` and `vxlan_answer` is the tunnel of overlay networks; `loopback` is `lo`; `cost` is the host's CPU. A
+device knows no stack: it hands frames to `upper`, and asks through the protocols in `upper`.
 """
 
 from emu.device.bridge import Bridge
@@ -16,6 +17,8 @@ from emu.device.loopback import LoopbackDevice
 from emu.device.netdevice import NetDevice
 from emu.device.upper import BridgeNetfilter
 from emu.device.veth import VethDevice, create_veth
+from emu.device.vxlan import VxlanDevice
+from emu.device.vxlan_fdb import VxlanFdb, VxlanFdbEntry
 from emu.device.wired import WiredDevice
 
 __all__ = [
@@ -33,6 +36,9 @@ __all__ = [
     "LoopbackDevice",
     "NetDevice",
     "VethDevice",
+    "VxlanDevice",
+    "VxlanFdb",
+    "VxlanFdbEntry",
     "WiredDevice",
     "connect",
     "create_veth",

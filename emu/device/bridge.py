@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from emu.device.bridge_port import BridgePort
 from emu.device.fdb import Fdb
 from emu.device.netdevice import NetDevice, check_mac
-from emu.device.wired import WiredDevice
 from emu.kernel.errors import Conflict, NotFound, NotSupported
 from emu.kernel.tap import DIRECTION_OUT
 from emu.wire.address import ZERO_MAC
@@ -130,7 +129,7 @@ class Bridge(NetDevice):
         """
         if device.master is not None:
             raise Conflict(f"{device.label} is already a port of {device.master.label}")
-        if not isinstance(device, WiredDevice):
+        if not device.can_be_port:
             raise NotSupported(f"a {device.kind} device such as {device.label} cannot be a port of a bridge")
         assert device.kernel is self.kernel, f"{device.label} and {self.label} belong to different emulations"
         port = BridgePort(self, device, hairpin)
@@ -152,7 +151,6 @@ class Bridge(NetDevice):
         self.ports.remove(port)
         device.change_listeners.remove(self._port_changed)
         device.upper = None
-        assert isinstance(device, WiredDevice)
         device.join_master(None)
         self.fdb.flush_port(port)
         self._remove_port_mac(port)

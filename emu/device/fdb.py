@@ -11,6 +11,7 @@ from emu.wire.address import mac_to_text
 if TYPE_CHECKING:
     from emu.device.bridge import Bridge
     from emu.device.bridge_port import BridgePort
+    from emu.device.netdevice import NetDevice
 
 DEFAULT_AGEING_NS = 300 * 10**9
 """Linux's ageing_time: 30000 cs (FACT 6)."""
@@ -128,10 +129,18 @@ class Fdb:
 
     def text(self) -> str:
         """Return what `bridge fdb show br NAME` prints, one line per entry, without the multicast addresses."""
+        return "".join(map(self._line, self.entries()))
+
+    def port_lines(self, device: NetDevice) -> list[str]:
+        """Return the lines about one port of `bridge fdb show dev PORT`, newest first, as Linux lists them."""
+        return [
+            self._line(entry)
+            for entry in reversed(self.entries())
+            if entry.port is not None and entry.port.device is device
+        ]
+
+    def _line(self, entry: FdbEntry) -> str:
         bridge_name = self._bridge.name
-        lines: list[str] = []
-        for entry in self.entries():
-            device = bridge_name if entry.port is None else entry.port.device.name
-            permanent = "permanent" if entry.is_local else ""  # learned entries end in a blank, as in Linux
-            lines.append(f"{mac_to_text(entry.mac)} dev {device} master {bridge_name} {permanent}\n")
-        return "".join(lines)
+        device = bridge_name if entry.port is None else entry.port.device.name
+        permanent = "permanent" if entry.is_local else ""  # learned entries end in a blank, as in Linux
+        return f"{mac_to_text(entry.mac)} dev {device} master {bridge_name} {permanent}\n"

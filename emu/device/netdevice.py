@@ -70,6 +70,8 @@ class NetDevice:
 
     kind = "device"
     speed_bps: int | None = None
+    can_be_port = False
+    """Whether the device can be a port of a bridge."""
 
     def __init__(self, kernel: Kernel, name: str, mac: bytes, mtu: int = 1500) -> None:
         self.kernel = kernel
@@ -204,6 +206,12 @@ class NetDevice:
         self.running = self.is_up and self.carrier
         for listener in tuple(self.change_listeners):
             listener(self)
+
+    def join_master(self, master: Bridge | None) -> None:
+        """Become a port of a bridge, or (None) cease to be one (called by the bridge)."""
+        assert self.can_be_port, f"{self.label} cannot be a port"
+        self.master = master
+        self._changed()
 
     def delete(self) -> None:
         """Take the device out of the world (`ip link del`): down, out of its bridge, never up again."""

@@ -12,7 +12,6 @@ from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
 
 if TYPE_CHECKING:
-    from emu.device.bridge import Bridge
     from emu.device.cable import Cable, CableDirection
     from emu.kernel import Kernel
 
@@ -28,6 +27,7 @@ class WiredDevice(NetDevice):
 
     __slots__ = ("cable", "direction", "peer", "receive_cost_ns", "send", "size_limit", "transmit", "transmit_cost_ns")
 
+    can_be_port = True
     transmit: Callable[[Frame], bool]
 
     def __init__(self, kernel: Kernel, name: str, mac: bytes, mtu: int = 1500) -> None:
@@ -133,11 +133,6 @@ class WiredDevice(NetDevice):
     def _largest_frame(self) -> int:
         """A bridge forwards to a port only what fits the port's MTU and a VLAN tag (FACT 29)."""
         return self.mtu + FRAME_EXTRA_BYTES if self.master is not None else 1 << 30
-
-    def join_master(self, master: Bridge | None) -> None:
-        """Become a port of a bridge, or (None) cease to be one (called by the bridge)."""
-        self.master = master
-        self._changed()
 
     def _cpu_changed(self) -> None:
         self._charge()

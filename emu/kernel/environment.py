@@ -60,6 +60,8 @@ class Kernel(Environment):
         self.wheel = TimerWheel(self)
         """Timers with the accuracy of Linux's own: `wheel.timer(fn, arg)`."""
         self._streams = RandomStreams(seed)
+        self.hash_secret: bytes = self.random("hash secret").getrandbits(128).to_bytes(16, "big")
+        """The key of hashes that Linux draws at boot, such as the one of flows; one for all hosts."""
         self._soon: deque[tuple[Call, Any]] = deque()
         self._background_processes: set[Process] = set()
         self._stop_entry: tuple[Any, ...] | None = None

@@ -7,6 +7,29 @@ from random import Random
 from emu.kernel.jiffies import JIFFY_NS
 
 
+class IdentCounter:
+    """The counter of one (destination, source, protocol)."""
+
+    __slots__ = ("_random", "_tick", "_value")
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._value = -1
+        self._tick = 0
+
+    def next(self, now_ns: int) -> int:
+        """Return the identification (0 to 65535) for a packet sent at `now_ns`."""
+        tick = now_ns // JIFFY_NS
+        value = self._value
+        if value < 0:
+            value = self._random.getrandbits(16)
+        elif tick > self._tick:
+            value += self._random.randrange(tick - self._tick)
+        self._value = value + 1
+        self._tick = tick
+        return value & 0xFFFF
+
+
 class IdentCounters:
     """One counter per (destination, source, protocol), which also jumps with time (FACT 33).
 
@@ -19,18 +42,16 @@ class IdentCounters:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._counters: dict[bytes, tuple[int, int]] = {}
+        self._counters: dict[bytes, IdentCounter] = {}
+
+    def counter(self, source: bytes, destination: bytes, protocol: int) -> IdentCounter:
+        """Return the counter of an address pair, for who sends much."""
+        key = destination + source + bytes((protocol,))
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = self._counters[key] = IdentCounter(self._random)
+        return counter
 
     def next(self, now_ns: int, source: bytes, destination: bytes, protocol: int) -> int:
         """Return the identification (0 to 65535) for a packet sent at `now_ns`."""
-        key = destination + source + bytes((protocol,))
-        tick = now_ns // JIFFY_NS
-        known = self._counters.get(key)
-        if known is None:
-            value = self._random.getrandbits(16)
-        else:
-            value, last_tick = known
-            if tick > last_tick:
-                value += self._random.randrange(tick - last_tick)
-        self._counters[key] = (value + 1, tick)
-        return value & 0xFFFF
+        return self.counter(source, destination, protocol).next(now_ns)

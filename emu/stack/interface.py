@@ -6,7 +6,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from emu.stack import arp
-from emu.stack.neighbour import PERMANENT, REDRAW_NS, Neighbour, NeighbourSettings
+from emu.stack.neighbour import PERMANENT, REACHABLE, REDRAW_NS, Neighbour, NeighbourSettings
 from emu.stack.route import mask_network
 from emu.wire.address import ZERO_MAC
 from emu.wire.drop import DropReason
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ETHERTYPE_IPV4 = b"\x08\x00"
 ETHERTYPE_ARP = b"\x08\x06"
 RECEIVE_FLOWS_MAX = 4096
+CONFIRMED_STATES = (REACHABLE, PERMANENT)
+"""What Linux calls connected: good enough to answer for (ARP proxies)."""
 _flow_fields = Struct("!HxxI14xH").unpack_from  # total length, fragment+TTL+protocol, UDP length; from offset 16
 
 
@@ -133,6 +135,13 @@ class Interface:
         if entry is None:
             entry = self.neighbours[address] = Neighbour(self, address)
         return entry
+
+    def confirmed_mac(self, address: bytes) -> bytes | None:
+        """Return the MAC of a reachable or permanent neighbour, b"" of another one, None without an entry."""
+        entry = self.neighbours.get(address)
+        if entry is None:
+            return None
+        return entry.mac if entry.mac is not None and entry.state in CONFIRMED_STATES else b""
 
     def reachable_time_ns(self) -> int:
         """Return how long a confirmation lasts: 0.5 to 1.5 times the base time, drawn anew every five minutes."""

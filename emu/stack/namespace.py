@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from emu.device.bridge import Bridge
 from emu.device.loopback import LoopbackDevice
+from emu.device.vxlan import VxlanDevice
 from emu.kernel.errors import Conflict, InvalidValue, NotFound
 from emu.stack import arp, show
 from emu.stack.bridge_netfilter import BridgeNetfilter
@@ -25,6 +26,7 @@ from emu.stack.route import RouteTable
 from emu.stack.sysctl import Sysctls
 from emu.stack.udp import PROTOCOL_UDP, ReceiveFlow, Udp
 from emu.stack.udp_socket import UdpSocket
+from emu.stack.udp_tunnel import TunnelReceiveFlow, UdpTunnels
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.drop import DropReason
 
@@ -45,7 +47,7 @@ class Namespace:
     on_device_added: called with each device that joins. sysctls: initial settings, by Linux name.
 
     devices: name -> device. routes, neighbours, filter, sysctl: as `ip route`, `ip neigh`, `iptables -S FORWARD` and
-    `sysctl` would show them; raw: the drops of iptables' raw table.
+    `sysctl` would show them; raw: the drops of iptables' raw table. tunnels: UDP ports of tunnel devices (VXLAN).
     generation: grows whenever a cached way out may have become wrong.
     """
 
@@ -67,7 +69,7 @@ class Namespace:
         self.ip_forward = False
         self.default_ttl = 64
         self._verify_checksums = False
-        self.receive_flows: dict[bytes, ReceiveFlow] = {}
+        self.receive_flows: dict[bytes, ReceiveFlow | TunnelReceiveFlow] = {}
         self.devices: dict[str, NetDevice] = {}
         self.interfaces: dict[str, Interface] = {}
         self.loopback: Interface | None = None
@@ -89,6 +91,7 @@ class Namespace:
         self.output = Ipv4Output(self)
         self.forwarding = Forwarding(self)
         self.icmp = Icmp(self)
+        self.tunnels = UdpTunnels(self)
         self.udp = Udp(self)
         self.ipv4 = Ipv4Input(self)
         self.ipv4.handlers[PROTOCOL_ICMP] = self.icmp.receive
@@ -144,6 +147,8 @@ class Namespace:
             device.upper = interface.receive
         if isinstance(device, Bridge):
             self._update_bridge_netfilter(device)
+        elif isinstance(device, VxlanDevice):
+            device.neighbour_lookup = interface.confirmed_mac
         self._known_states[name] = (False, False, device.mac, device.mtu)
         device.change_listeners.append(self._device_changed)
         self._device_changed(device)
@@ -163,6 +168,8 @@ class Namespace:
             device.upper = None
         if isinstance(device, Bridge):
             self._remove_bridge_netfilter(device)
+        elif isinstance(device, VxlanDevice):
+            device.neighbour_lookup = None
         if self.loopback is interface:
             self.loopback = None
         del self.devices[name], self.interfaces[name], self._known_states[name]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from emu.stack.icmp import DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, PARAMETER_PROBLEM, TIME_EXCEEDED, IcmpError
 from emu.stack.interface import RECEIVE_FLOWS_MAX
 from emu.stack.output import os_error
+from emu.stack.udp_tunnel import TunnelReceiveFlow, frame_is_intact
 from emu.wire.address import ipv4_to_text
 from emu.wire.checksum import checksum_sum
 from emu.wire.drop import DropReason
@@ -76,7 +77,7 @@ class ReceiveFlow:
 
     def deliver(self, frame: Frame, payload: bytes) -> None:
         """Hand a datagram of the flow to its socket."""
-        if self._verify and not self._checksums_are_right(frame):
+        if self._verify and not frame_is_intact(frame.data, self._pseudo_sum):
             self._namespace.udp.drop_bad_checksum(self.interface, frame)
             return
         socket = self._socket
@@ -92,15 +93,6 @@ class ReceiveFlow:
             cpu.busy_until_ns += self._namespace.cost_udp_input_ns + cpu.costs.copy_ns(len(payload))
             socket.enqueue(payload, self._source, frame, self.interface.device)
 
-    def _checksums_are_right(self, frame: Frame) -> bool:
-        data = frame.data
-        if checksum_sum(data[14:34]) != 65535:
-            return False
-        if data[40:42] == b"\0\0":
-            return True
-        end = 14 + (data[16] << 8 | data[17])
-        return not (checksum_sum(data[34:end]) + self._pseudo_sum + end - 34) % 65535
-
 
 class Udp:
     """The UDP of one namespace.
@@ -108,10 +100,11 @@ class Udp:
     closed_port_drops: datagrams for ports without a socket.
     """
 
-    __slots__ = ("_namespace", "_random", "_sockets", "closed_port_drops")
+    __slots__ = ("_namespace", "_random", "_sockets", "_tunnels", "closed_port_drops")
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
+        self._tunnels = namespace.tunnels.receivers
         self._sockets: dict[int, list[UdpSocket]] = {}
         self._random: Random = namespace.kernel.random(f"UDP ports of {namespace.name}")
         self.closed_port_drops = 0
@@ -136,8 +129,12 @@ class Udp:
             del self._sockets[port]
         self._namespace.flush_receive_flows()
 
+    def has_socket(self, port: int) -> bool:
+        """Tell whether any socket has the port."""
+        return port in self._sockets
+
     def _is_taken(self, address: bytes, port: int) -> bool:
-        return any(
+        return port in self._tunnels or any(
             ANY in (address, other.bound_address) or other.bound_address == address
             for other in self._sockets.get(port, ())
         )
@@ -150,7 +147,7 @@ class Udp:
             start = self._random.randrange(count)
             for step in range(count):
                 port = low + (start + step) % count
-                if port not in self._sockets or not self._is_taken(address, port):
+                if not self._is_taken(address, port):
                     return port
         raise os_error(errno.EADDRINUSE)
 
@@ -186,10 +183,13 @@ class Udp:
         if (frame.altered or namespace.verify_checksums) and not _checksum_is_right(data, start, udp_length):
             self.drop_bad_checksum(interface, frame)
             return
+        port = data[start + 2] << 8 | data[start + 3]
+        if port in self._tunnels:
+            self._receive_tunnelled(interface, frame, start, udp_length)
+            return
         if interface.cpu is not None:
             interface.cpu.busy_until_ns += namespace.cost_udp_input_ns + interface.cpu.costs.copy_ns(udp_length - 8)
         source_port = data[start] << 8 | data[start + 1]
-        port = data[start + 2] << 8 | data[start + 3]
         payload = data[start + 8 : start + udp_length]
         if is_broadcast:
             self._deliver_to_all(interface, frame, port, source_port, payload)
@@ -201,16 +201,28 @@ class Udp:
             namespace.icmp.send_error(data[14:], frame.packet_id, 3, 3, interface=interface)
             return
         source = (ipv4_to_text(data[26:30]), source_port)
-        if start == 34 and not (data[20] & 0x3F or data[21]):
-            self._remember_flow(interface, frame, socket, source)
+        if _is_plain(data, start):
+            self._remember(interface, frame, ReceiveFlow(interface, frame, socket, source))
         socket.enqueue(payload, source, frame, interface.device)
 
-    def _remember_flow(self, interface: Interface, frame: Frame, socket: UdpSocket, source: tuple[str, int]) -> None:
+    def _receive_tunnelled(self, interface: Interface, frame: Frame, start: int, udp_length: int) -> None:
+        """Hand a datagram for a tunnel port to the device behind it."""
+        data = frame.data
+        receiver = self._tunnels[data[start + 2] << 8 | data[start + 3]]
+        if interface.cpu is not None:
+            interface.cpu.busy_until_ns += self._namespace.cost_ip_input_ns
+        if _is_plain(data, start):
+            self._remember(interface, frame, TunnelReceiveFlow(interface, frame, receiver))
+        payload = data[start + 8 : start + udp_length]
+        reason = receiver.receive_encapsulated(frame, payload, data[26:30], data[15])
+        if reason is not None:
+            interface.device.drop(frame, reason)
+
+    def _remember(self, interface: Interface, frame: Frame, flow: ReceiveFlow | TunnelReceiveFlow) -> None:
         flows = interface.receive_flows
         if len(flows) >= RECEIVE_FLOWS_MAX:
             flows.clear()
-        # Only frames that came straight from the device: their first bytes are those of the next ones, too.
-        flows[frame.data[26:38]] = ReceiveFlow(interface, frame, socket, source)
+        flows[frame.data[26:38]] = flow
 
     def _deliver_to_all(self, interface: Interface, frame: Frame, port: int, source_port: int, payload: bytes) -> None:
         """Hand a broadcast to every socket on the port (nobody is told when there is none)."""
@@ -236,6 +248,8 @@ class Udp:
         remote_port = quoted[start + 2] << 8 | quoted[start + 3]
         socket = self.find(quoted[12:16], local_port, quoted[16:20], remote_port)
         if socket is None:
+            if remote_port in self._tunnels:
+                self._tunnel_error_arrived(error)
             return
         if error.icmp_type == DESTINATION_UNREACHABLE and error.code == FRAGMENTATION_NEEDED:
             self._namespace.learn_pmtu(quoted[16:20], error.information)
@@ -245,6 +259,16 @@ class Udp:
         if meaning is not None:
             number, hard = meaning
             socket.icmp_error(error, number, hard, (ipv4_to_text(quoted[16:20]), remote_port))
+
+    def _tunnel_error_arrived(self, error: IcmpError) -> None:
+        """Learn the path MTU from an error about a tunnel's packet; no other error reaches the device (FACT 68)."""
+        if error.icmp_type == DESTINATION_UNREACHABLE and error.code == FRAGMENTATION_NEEDED:
+            self._namespace.learn_pmtu(error.quoted[16:20], error.information)
+
+
+def _is_plain(data: bytes, start: int) -> bool:
+    """Tell whether a frame came straight from the device: its first bytes are those of the flow's next ones, too."""
+    return start == 34 and not (data[20] & 0x3F or data[21])
 
 
 def _checksum_is_right(data: bytes, start: int, udp_length: int) -> bool:

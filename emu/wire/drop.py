@@ -26,6 +26,16 @@ class DropReason(Enum):
     BRIDGE_PORT_DISABLED = "the bridge port does not forward"
     BRIDGE_NO_PORT = "the bridge has no other port to forward to"
     FIREWALL = "dropped by a firewall rule"
+    # VXLAN
+    VXLAN_HEADER = "the VXLAN header has wrong or reserved bits set"
+    VXLAN_UNKNOWN_VNI = "no VXLAN device has this network identifier"
+    VXLAN_OWN_SOURCE = "the inner frame claims to come from the receiving VXLAN device itself"
+    VXLAN_INVALID_SOURCE = "the inner source MAC address is multicast or zero"
+    VXLAN_ENTRY_ELSEWHERE = "the source MAC address has a permanent entry at another tunnel endpoint"
+    VXLAN_NO_REMOTE = "no forwarding entry says behind which tunnel endpoint the destination is"
+    VXLAN_ARP_CONSUMED = "the VXLAN device's ARP proxy has no answer"
+    VXLAN_ECN = "the tunnel met congestion and the inner packet does not support ECN"
+    VXLAN_TOO_BIG = "longer than the underlay's MTU leaves room for"
     # Ethernet and IP input
     OTHER_HOST = "not addressed to this interface"
     UNKNOWN_ETHERTYPE = "no protocol handles this EtherType"
