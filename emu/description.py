@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from emu.network import bridge_name
 
 if TYPE_CHECKING:
+    from emu.cnm.endpoint import Endpoint
+    from emu.cnm.network import Network as CnmNetwork
     from emu.container import Container
     from emu.device.netdevice import NetDevice
     from emu.emulation import Emulation
@@ -111,20 +113,41 @@ def interface_words(net: Emulation) -> dict[NetDevice, str]:
             bridge = host.namespace.devices.get(bridge_name(network) or "")
             if bridge is not None:
                 words[bridge] = f"{host.name}, bridge of network {network.name}"
+            if network.overlay is not None:
+                words |= _overlay_words(host, network)
             for endpoint in network.endpoints.values():
-                if endpoint.device is not None:
-                    words[endpoint.device] = f"container {endpoint.name}, network {network.name}"
+                if endpoint.device is not None and endpoint.sandbox is not None:
+                    who = f"container {endpoint.sandbox.container_name}"
+                    if is_load_balancer(endpoint):
+                        who = f"{host.name}, load balancer"
+                    words[endpoint.device] = f"{who}, network {network.name}"
                     peer = getattr(endpoint.device, "peer", None)
                     if peer is not None:
-                        words[peer] = f"{host.name}, towards container {endpoint.name}, network {network.name}"
+                        towards = "load balancer" if is_load_balancer(endpoint) else who
+                        words[peer] = f"{host.name}, towards {towards}, network {network.name}"
     for link in net.underlay.links:
         for port, other in (link.ends, link.ends[::-1]):
             words[port.device] = f"{port.owner.name}, cable to {other.owner.name}"
     return words
 
 
+def _overlay_words(host: Host, network: CnmNetwork) -> dict[NetDevice, str]:
+    """What the devices in an overlay network's own namespace are."""
+    entry = host.controller.swarm_node.driver.networks.get(network.id)
+    words: dict[NetDevice, str] = {}
+    for segment in () if entry is None else entry.sandbox.segments.values():
+        words[segment.bridge] = f"{host.name}, bridge of network {network.name}"
+        words[segment.vxlan] = f"{host.name}, tunnels of network {network.name}"
+    return words
+
+
+def is_load_balancer(endpoint: Endpoint) -> bool:
+    """Say whether an endpoint is that of an overlay network's load balancer."""
+    return endpoint.network.overlay is not None and not endpoint.dns_names
+
+
 def _host(host: Host) -> HostDescription:
-    used = [network for network in host.networks.list() if network.driver == "bridge" and _is_worth_showing(network)]
+    used = [network for network in host.networks.list() if _is_worth_showing(network)]
     return HostDescription(
         name=host.name,
         addresses=host.addresses,
@@ -134,8 +157,11 @@ def _host(host: Host) -> HostDescription:
 
 
 def _is_worth_showing(network: Network) -> bool:
-    """Networks a script made, and the default bridge if somebody is on it."""
-    return network.name != "bridge" or bool(network.containers)
+    """Networks a script made on this host, and any other bridge or overlay network that somebody here is on."""
+    if network.driver not in ("bridge", "overlay"):
+        return False
+    automatic = network.name == "bridge" or network.cnm.is_gateway_bridge or network.cnm.overlay is not None
+    return not automatic or bool(network.cnm.endpoints)
 
 
 def _network(network: Network) -> NetworkDescription:
@@ -143,8 +169,8 @@ def _network(network: Network) -> NetworkDescription:
         name=network.name,
         driver=network.driver,
         scope=network.cnm.scope,
-        subnets=[] if network.subnet is None else [network.subnet],
-        gateways=[] if network.gateway is None else [network.gateway],
+        subnets=[str(pool.subnet) for pool in network.cnm.pools if pool.subnet is not None],
+        gateways=[str(pool.gateway.ip) for pool in network.cnm.pools if pool.gateway is not None],
         bridge=network.bridge,
         internal=network.cnm.internal,
     )
