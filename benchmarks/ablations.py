@@ -22,12 +22,19 @@ from emu.stack.udp import Udp
 from emu.stack.udp_socket import UdpSocket
 from emu.wire.frame import Frame
 
+
+def replace(owner: object, name: str, substitute: object) -> None:
+    """Replace a part of emu that must exist: one that was renamed would leave the design choice in force."""
+    assert name in vars(owner), f"{owner} has no {name} to replace"
+    setattr(owner, name, substitute)
+
+
 # -- one event per link traversal --------------------------------------------------------------------------------------
 
 
 def use_two_events_per_link() -> None:
     """Let a frame take one event for the end of its serialization and one for its arrival."""
-    CableDirection._transmit_serialized = _transmit_in_two_events  # type: ignore[method-assign]
+    replace(CableDirection, "_transmit_serialized", _transmit_in_two_events)
     CableDirection._leave_line = _leave_line  # type: ignore[attr-defined]
 
 
@@ -69,9 +76,9 @@ def _count_sent(source: Any, now: int, frame: Frame, size: int) -> bool:
 
 def use_simpy_timeouts() -> None:
     """Let every light call be what SimPy documents: a Timeout with a callback."""
-    CableDirection._transmit_serialized = _transmit_with_timeout  # type: ignore[method-assign]
+    replace(CableDirection, "_transmit_serialized", _transmit_with_timeout)
     CableDirection._deliver_event = _deliver_event  # type: ignore[attr-defined]
-    Kernel.call_later = _call_later_with_timeout  # type: ignore[method-assign]
+    replace(Kernel, "call_later", _call_later_with_timeout)
 
 
 def _transmit_with_timeout(self: Any, frame: Frame) -> bool:
@@ -101,17 +108,17 @@ REMEMBER_NOTHING: Any = lambda *_: None  # noqa: E731  (takes the place of metho
 
 def do_without_send_flows() -> None:
     """Look up route and neighbour and build every header anew for every datagram."""
-    UdpSocket._remember_flow = REMEMBER_NOTHING  # type: ignore[method-assign]
+    replace(UdpSocket, "_remember_flow", REMEMBER_NOTHING)
 
 
 def do_without_receive_flows() -> None:
     """Check every header and look up the socket for every datagram."""
-    Udp._remember_flow = REMEMBER_NOTHING  # type: ignore[method-assign]
+    replace(Udp, "_remember", REMEMBER_NOTHING)
 
 
 def do_without_bridge_cache() -> None:
     """Let the bridge learn, look up and decide for every frame."""
-    BridgePort._remember = REMEMBER_NOTHING  # type: ignore[method-assign]
+    replace(BridgePort, "_remember", REMEMBER_NOTHING)
 
 
 def do_without_caches() -> None:
@@ -126,7 +133,7 @@ def do_without_caches() -> None:
 
 def write_every_record() -> None:
     """Write each record of a capture by itself."""
-    emu.capture.pcapng.RECORDS_PER_FLUSH = 1
+    replace(emu.capture.pcapng, "RECORDS_PER_FLUSH", 1)
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from benchmarks.harness import capture_folder
 from emu.capture.interface import InterfaceInfo
 from emu.capture.pcapng import PcapngWriter
 from emu.kernel import DIRECTION_IN, Kernel
+from emu.wire import scapy_bridge
 from emu.wire.checksum import internet_checksum
+from emu.wire.flow import UdpFlowTemplate
 from emu.wire.frame import Frame
 
 Operation = Callable[[int], float]
@@ -104,6 +106,31 @@ def checksum_of(data: bytes) -> Operation:
     return operation
 
 
+def stamped(checksum: bool) -> Operation:
+    """One datagram of 1000 bytes by a flow's template."""
+
+    def operation(times: int) -> float:
+        template = UdpFlowTemplate(bytes(6), bytes(6), bytes(4), bytes(4), 49153, 9, len(PAYLOAD))
+        start = time.perf_counter()
+        for number in range(times):
+            template.stamp(number & 0xFFFF, PAYLOAD, checksum)
+        return time.perf_counter() - start
+
+    return operation
+
+
+def built_by_scapy(times: int) -> float:
+    """The same datagram as a Scapy packet, built to bytes."""
+    scapy = scapy_bridge.layers()
+    mac, address = "00:00:00:00:00:00", "0.0.0.0"
+    start = time.perf_counter()
+    for number in range(times):
+        header = scapy.IP(version=4, ihl=5, id=number, flags="DF", ttl=64, proto=17, src=address, dst=address)
+        frame = scapy.Ether(dst=mac, src=mac, type=0x0800) / header / scapy.UDP(sport=49153, dport=9) / PAYLOAD
+        bytes(frame)
+    return time.perf_counter() - start
+
+
 def pcapng_record(times: int) -> float:
     """One frame of 1042 bytes into a pcapng file, writing included."""
     with capture_folder() as folder:
@@ -132,6 +159,9 @@ OPERATIONS: list[tuple[str, int, Operation]] = [
     ("kernel: SimPy timeout with a callback", 100_000, simpy_timeout_callback),
     ("kernel: process that yields a timeout", 100_000, process_timeout),
     ("wire: new Frame", 200_000, new_frame),
+    ("wire: UDP datagram stamped by its flow's template", 100_000, stamped(False)),
+    ("wire: the same with its checksum", 50_000, stamped(True)),
+    ("wire: the same built by Scapy", 200, built_by_scapy),
     ("wire: checksum of a 20-byte header", 200_000, checksum_of(PAYLOAD[:20])),
     ("wire: checksum of 1000 bytes", 50_000, checksum_of(PAYLOAD)),
     ("capture: pcapng record of 1042 bytes, written", 50_000, pcapng_record),
