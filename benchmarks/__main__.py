@@ -14,7 +14,7 @@ from benchmarks.harness import compare
 from benchmarks.peer_ns3 import Ns3, find_ns3
 from benchmarks.settings import CAPTURES, BenchmarkError, Setting
 
-WORKLOAD_NAMES = ("bridge-udp",)
+WORKLOAD_NAMES = tuple(CAPTURES)
 DEFAULT_COUNT = 200_000
 DEFAULT_ROUNDS = 5
 
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 
 def add_setting(verb: argparse.ArgumentParser) -> None:
     """Add the options that say what one run does."""
-    verb.add_argument("--capture", default="none", help=f"one of {', '.join(CAPTURES)}")
+    verb.add_argument("--capture", default="none", help="what is captured; bridge-udp: none, receiver, all; overlay-udp: none, underlay")
     verb.add_argument("--checksums", action="store_true", help="compute and verify every UDP checksum")
     verb.add_argument("--count", type=positive, default=DEFAULT_COUNT, help="datagrams to send")
 
@@ -54,7 +54,7 @@ def add_setting(verb: argparse.ArgumentParser) -> None:
 def add_run(verb: argparse.ArgumentParser) -> None:
     """Options of `run`."""
     verb.add_argument("workloads", nargs="+", metavar="WORKLOAD", help=", ".join(WORKLOAD_NAMES))
-    verb.add_argument("--capture", default=",".join(CAPTURES), help="comma-separated, of none, receiver, all")
+    verb.add_argument("--capture", help="comma-separated; all that the workload has unless given")
     verb.add_argument("--checksums", action="store_true", help="compute and verify every UDP checksum")
     verb.add_argument("--no-checksums", action="store_true", help="with --checksums: measure both")
     verb.add_argument("--peer", choices=["ns3"], help="measure this simulator by turns with emu")
@@ -68,19 +68,23 @@ def add_run(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure every setting asked for, print the table and write the JSON file."""
-    captures = options.capture.split(",")
     checksums = [False, True] if options.checksums and options.no_checksums else [options.checksums]
     settings = [
         checked(Setting(workload, capture, with_checksums, options.count))
         for workload in options.workloads
         for with_checksums in checksums
-        for capture in captures
+        for capture in captures_of(options, workload)
     ]
     peer = find_peer(options)
     results = [compare(setting, options.rounds, peer, say) for setting in settings]
     print(report.table(results))
     if options.json is not None:
         report.write_json(options.json, results, options.rounds, options.count)
+
+
+def captures_of(options: argparse.Namespace, workload: str) -> Sequence[str]:
+    """Return the captures to measure a workload with."""
+    return options.capture.split(",") if options.capture else CAPTURES.get(workload, ("none",))
 
 
 def find_peer(options: argparse.Namespace) -> Ns3 | None:
@@ -174,8 +178,9 @@ def checked(setting: Setting) -> Setting:
     """Return the setting if it can be measured; raises `BenchmarkError` otherwise."""
     if setting.workload not in WORKLOAD_NAMES:
         raise BenchmarkError(f"no workload {setting.workload!r}: there is {', '.join(WORKLOAD_NAMES)}")
-    if setting.capture not in CAPTURES:
-        raise BenchmarkError(f"no capture {setting.capture!r}: choose from {', '.join(CAPTURES)}")
+    captures = CAPTURES[setting.workload]
+    if setting.capture not in captures:
+        raise BenchmarkError(f"no capture {setting.capture!r} of {setting.workload}: choose from {', '.join(captures)}")
     return setting
 
 

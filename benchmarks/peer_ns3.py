@@ -13,7 +13,7 @@ from benchmarks.settings import BenchmarkError, Measurement, Setting
 SOURCE = Path(__file__).resolve().parent / "ns3"
 PROGRAM = SOURCE / "anchor"
 WORKLOADS = {"bridge-udp": 1, "overlay-udp": 2}
-CAPTURES = {"none": "none", "receiver": "rx", "all": "all"}
+CAPTURES = {"none": "none", "receiver": "rx", "underlay": "rx", "all": "all"}
 HOPS_PER_DATAGRAM = {"bridge-udp": 3, "overlay-udp": 7}
 
 

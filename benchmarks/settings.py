@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CAPTURES = ("none", "receiver", "all")
+CAPTURES: dict[str, tuple[str, ...]] = {
+    "bridge-udp": ("none", "receiver", "all"),
+    "overlay-udp": ("none", "underlay"),
+}
+"""Workload -> what can be captured in it."""
 
 
 class BenchmarkError(Exception):
