@@ -73,7 +73,7 @@ def _adapt_to_swarm(network: Network, containers: dict[str, Any], described: dic
 
 
 def _ipam(network: Network, profile: Profile) -> dict[str, Any]:
-    predefined = network.name in ("bridge", "host", "none")
+    predefined = network.name in ("bridge", "host", "none") or network.is_gateway_bridge
     configs = [_ipam_config(network, pool, profile) for pool in network.pools if pool.subnet is not None]
     if network.overlay is not None:
         return {"Driver": network.ipam.driver, "Options": None, "Config": configs or None}

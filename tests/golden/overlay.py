@@ -12,7 +12,7 @@ import emu
 from emu.capture.interface import InterfaceInfo
 from emu.kernel.tap import Tap, TappedFrame
 from tests.golden.compare import Correspondence, Seen, decode, difference, read_pcap
-from tests.golden.recording import FOLDER, SECOND
+from tests.golden.recording import FOLDER, SECOND, Recording
 
 SEED = 1
 VXLAN_PORT = 4789
@@ -22,6 +22,21 @@ WORKER_ADDRESS = {"20.10": "203.0.113.12", "28": "203.0.113.15"}
 MANAGER = {"20.10": "dk1", "28": "dk4"}
 WORKER = {"20.10": "dk2", "28": "dk5"}
 ENGINES = tuple(MANAGER)
+
+
+BEGIN_NS = 15 * SECOND
+"""The virtual time at which a recorded scenario begins; the containers have been there since 0."""
+
+
+class SwarmRecording(Recording):
+    """The folder of the swarm scenarios of one engine."""
+
+    __slots__ = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return FOLDER / self.engine / "f-swarm-overlay"
 
 
 @dataclass(slots=True)
@@ -77,7 +92,7 @@ class Swarm:
     @property
     def folder(self) -> Path:
         """Where the recording is."""
-        return FOLDER / self.engine / "f-swarm-overlay"
+        return self.recording.folder
 
     def json(self, name: str) -> Any:
         """The first element of a recorded `docker network inspect`, or all of a container's NetworkSettings."""
@@ -105,8 +120,24 @@ class Swarm:
             return point.replace("sbox-", "/ov:")
         return point.replace("-", ":")
 
-    def check(self, scenario: str, point: str, begin_ns: int, end_ns: int) -> None:
-        """Fail with a readable text unless a capture point shows what was recorded there."""
+    @property
+    def recording(self) -> SwarmRecording:
+        """The transcript with its times."""
+        return SwarmRecording(self.engine, self.cost)
+
+    def when(self, text: str, delay_ns: int, after: str) -> int:
+        """The virtual time of a recorded command: what the first capture file `after` shows begins at `BEGIN_NS`."""
+        return BEGIN_NS + self.recording.time_of(text, after) - self.recording.time_of(after) + delay_ns
+
+    def check(self, scenario: str, point: str, first: str | None = None) -> None:
+        """Fail with a readable text unless a capture point shows what was recorded there.
+
+        first: the scenario with which the run began, when it is another one.
+        """
+        after = f"{first or scenario}-o1-eth0.pcap"
+        begin_ns = self.when(f"{scenario}-{point}.pcap", 0, after)
+        logged_ns = self.recording.time_of("captures stopped", f"{scenario}-{point}.pcap")
+        end_ns = BEGIN_NS + logged_ns - self.recording.time_of(after)
         recorded = overlay_frames(read_pcap(self.folder / f"{scenario}-{point}.pcap"), point)
         packets = self.taken.get(self.interface_of(point), [])
         emulated = overlay_frames([p for p in packets if begin_ns <= p[0] < end_ns], point)
@@ -146,7 +177,8 @@ def decode_vxlan(data: bytes) -> dict[str, Any]:
         fields[f"outer.{key}"] = outer[key]
     fields["outer.vxlan"] = data[42:50].hex()
     fields["outer.udp.length"] = outer["udp.length"]
-    fields["outer.udp.checksum"] = outer["udp.checksum"]
+    fields["outer.udp.has_checksum"] = data[40:42] != b"\0\0"
+    fields["quoted.udp.checksum"] = outer["udp.checksum"]  # recorded with checksum offload, as in `IGNORED_FIELDS`
     fields["quoted.udp.source_port"] = outer["udp.source_port"]
     return fields
 
@@ -154,7 +186,7 @@ def decode_vxlan(data: bytes) -> dict[str, Any]:
 # -- masks ------------------------------------------------------------------------------------------------------------
 
 HEX_ID = re.compile(r"\b[0-9a-f]{64}\b")
-SHORT_ID = re.compile(r"\b[0-9a-f]{12}\b")
+SHORT_ID = re.compile(r"(?<![0-9a-z])[0-9a-f]{12}(?![0-9a-z])")
 SWARM_ID = re.compile(r"\b[0-9a-z]{25}\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 RANDOM_MAC = re.compile(r"\b(?!02:42)[0-9a-f]{2}(:[0-9a-f]{2}){5}\b")
@@ -167,7 +199,7 @@ def masked(value: Any) -> str:
     """
     value = json.loads(json.dumps(value))
     containers = value.get("Containers")
-    if containers:
+    if containers is not None:
         containers.pop("ingress-sbox", None)
         value["Containers"] = sorted(containers.values(), key=lambda entry: str(entry["IPv4Address"]))
     text = json.dumps(value, indent=1)

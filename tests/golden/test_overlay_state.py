@@ -184,8 +184,8 @@ def test_an_address_outside_the_subnet(engine: str) -> None:
         swarm.manager.containers.run("s10", network=ser, ipv4_address="10.1.2.3")
     command = "docker run -d --name s10 --network ser --ip 10.1.2.3"
     log = swarm.log("commands2-ipam-errors.log")
-    recorded = log[log.index(command) :].partition("response from daemon: ")[2].partition("Run 'docker run")[0]
-    lines = [line.strip() for line in recorded.splitlines() if line.strip() and not line.startswith("    See ")]
+    recorded = log[log.index(command) :].partition("response from daemon: ")[2].partition("(exit")[0]
+    lines = [line.strip() for line in recorded.partition("Run 'docker run")[0].splitlines() if line.strip()]
     assert str(caught.value) == "\n".join(lines).rstrip(".")
 
 
@@ -222,7 +222,9 @@ def test_two_subnets_have_two_vnis_and_a_route_to_each_other(engine: str) -> Non
     options = swarm.net.networks.get("two").attrs["Options"]
     assert options == {"com.docker.network.driver.overlay.vxlanid_list": "4097,4098"}
     t3 = swarm.manager.containers.run("t3", network="two")
-    assert t3.addresses["two"] == recorded_address(swarm.log("commands2-ipam-errors.log"), "t3")
+    # which of the subnets is arbitrary in the engine (FACTS29 44): recorded are 10.95.0.2 and 10.94.0.2
+    assert recorded_address(swarm.log("commands2-ipam-errors.log"), "t3") in ("10.94.0.2", "10.95.0.2")
+    assert t3.addresses["two"] == "10.94.0.2"
     assert "10.95.0.0/24 via 10.94.0.1 dev eth0 " in t3.namespace.routes.text()
 
 

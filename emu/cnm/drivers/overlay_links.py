@@ -6,11 +6,11 @@ import ipaddress
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from emu.device.vxlan import VxlanDevice
 from emu.kernel.errors import NotFound
 
 if TYPE_CHECKING:
     from emu.cnm.controller import Controller
-    from emu.device.vxlan import VxlanDevice
     from emu.stack.namespace import Namespace
 
 
@@ -18,8 +18,6 @@ def make_vxlan(
     controller: Controller, namespace: Namespace, name: str, *, vni: int, mtu: int, port: int
 ) -> VxlanDevice:
     """Return a new VXLAN device in a namespace, set up as Docker does it; its socket is in the host's namespace."""
-    from emu.device.vxlan import VxlanDevice
-
     device = VxlanDevice(
         controller.kernel,
         name,
