@@ -46,6 +46,8 @@ def test_the_counters_in_the_summary_are_what_the_capture_shows(name: str) -> No
         sent = sum(packet.direction == 2 for packet in shown)
         if entry.name.endswith((":docker0", ":br-storm", ":br0")) or ":br-" in entry.name:
             continue  # a bridge shows forwarded frames too, and counts only its own
+        if entry.name.endswith(":vxlan0"):
+            continue  # shows the ARP that it answers or swallows itself, and counts only what is tunnelled, as Linux
         assert (len(shown) - sent, sent) == (entry.rx_packets, entry.tx_packets), entry.name
     drops = [packet for packet in outcome.capture.packets if packet.name == "drops"]
     assert len(drops) == sum(outcome.result.drops.values())
@@ -56,7 +58,9 @@ def test_the_counters_in_the_summary_are_what_the_capture_shows(name: str) -> No
 @pytest.mark.tshark
 @needs_tshark
 def test_tshark_finds_no_malformed_frame_no_bad_checksum_and_no_expert_warning(name: str) -> None:
-    assert complaints(run_once(name).capture_path) == []
+    found = complaints(run_once(name).capture_path)
+    # Every host has the same addresses on its own docker_gwbridge, and the capture is of several hosts.
+    assert [line for line in found if "Duplicate IP address configured (172.18." not in line] == []
 
 
 @every
