@@ -349,7 +349,7 @@ class VxlanDevice(NetDevice):
                 and entry.is_station
                 and now - entry.expires_from_ns < fdb.ageing_ns
             ):
-                entry.updated_ns = now
+                entry.used_ns = entry.updated_ns = now
                 if not entry.is_permanent:
                     entry.expires_from_ns = now
             elif not self._learn(frame, data, source):

@@ -35,6 +35,7 @@ def arp_reduce(device: VxlanDevice, frame: Frame) -> None:
         if not is_loopback_ipv4(target) and not is_multicast_ipv4(target):
             mac = None if device.neighbour_lookup is None else device.neighbour_lookup(target)
             if mac:
+                device.fdb.touch(mac)
                 device.answer(build_arp_reply(mac, target, data[22:28], data[28:32]), frame.packet_id, False)
                 return
             if mac is None and device.l3miss:

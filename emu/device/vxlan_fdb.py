@@ -29,7 +29,7 @@ class VxlanFdbEntry:
 
     remotes: addresses of the VTEPs (4 bytes each); only the flood list and group addresses have several.
     is_permanent: entered by hand or by a control plane; never ages and never moves.
-    used_ns: when a frame was last sent there; updated_ns: when it was entered or its address last seen.
+    used_ns: when it was last looked up, for sending or receiving; updated_ns: when it was entered or last seen.
     expires_from_ns: what the age of a learned entry counts from; never for a permanent one.
     is_station: the address may be a sender: neither a group nor all zeros.
     """
@@ -152,6 +152,12 @@ class VxlanFdb:
         self._device.flush_flows()
         return None
 
+    def touch(self, mac: bytes) -> None:
+        """Note that an address was asked about, which `bridge -s fdb` shows."""
+        entry = self.lookup(mac)
+        if entry is not None:
+            entry.used_ns = self._device.kernel.now
+
     def snoop(self, mac: bytes, remote: bytes) -> bool:
         """Learn from a received frame that `mac` is behind `remote`; False when the frame must be dropped.
 
@@ -167,7 +173,7 @@ class VxlanFdb:
                 return False
             entry.remotes[0] = remote
             self._device.flush_flows()
-        entry.updated_ns = now_ns
+        entry.used_ns = entry.updated_ns = now_ns
         if not entry.is_permanent:
             entry.expires_from_ns = now_ns
         return True
