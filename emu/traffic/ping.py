@@ -32,6 +32,8 @@ SIZE_MAX = 65_507
 TIMEVAL_BYTES = 16
 DONT_FRAGMENT = ("want", "do", "dont")
 _SHORT_SLEEP_MS = 10
+_BUSY_MS = 500
+"""iputils waits no longer than this before it tries again what the device refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class Ping:
         "_acknowledged",
         "_address",
         "_alarm",
+        "_busy_count",
+        "_connected",
         "_counts",
         "_done",
         "_inbox",
@@ -221,7 +225,9 @@ class Ping:
         self._seen: set[int] = set()
         self._acknowledged = 0
         self._started_ns = 0
-        self._last_send_ns = 0
+        self._last_send_ns: int | None = None
+        self._busy_count = 0
+        self._connected = True
         self._wake_is_due = False
         self._socket: Any = None
         self._done: Event | None = None
@@ -252,8 +258,10 @@ class Ping:
     def result(self) -> PingResult:
         """The result so far."""
         counts = self._counts
-        elapsed_ns = self._last_send_ns - self._started_ns
-        text = [*self._lines, "", *self._text.summary(self._name, counts, elapsed_ns)]
+        elapsed_ns = 0 if self._last_send_ns is None else self._last_send_ns - self._started_ns
+        text = self._lines
+        if self._connected:
+            text = [*self._lines, "", *self._text.summary(self._name, counts, elapsed_ns)]
         return PingResult(
             target=self.address,
             transmitted=counts.transmitted,
@@ -290,11 +298,11 @@ class Ping:
         interval_ms = self._options.interval_ns // MILLISECOND
         if self._all_sent():
             return 1000
-        elapsed_ms = (self._kernel.now - self._last_send_ns) // MILLISECOND
-        if self._counts.transmitted and elapsed_ms < interval_ms:
-            return interval_ms - elapsed_ms
-        self._send()
-        return interval_ms
+        if self._last_send_ns is not None:
+            elapsed_ms = (self._kernel.now - self._last_send_ns) // MILLISECOND
+            if elapsed_ms < interval_ms:
+                return interval_ms - elapsed_ms
+        return self._send(interval_ms)
 
     def _go_to_sleep(self, remaining_ms: int) -> None:
         """Sleep as iputils does: an exact poll for a rest of the interval, else recvmsg() with the socket's timeout."""
@@ -302,6 +310,7 @@ class Ping:
         interval_ms = self._options.interval_ns // MILLISECOND
         if self._done is None or self._done.triggered:
             return
+        assert self._last_send_ns is not None
         if self._options.flavour == "busybox":  # an alarm clock, exact
             if not self._all_sent():
                 self._sleep.start_at(self._last_send_ns + self._options.interval_ns)
@@ -381,26 +390,45 @@ class Ping:
 
     # -- sending ----------------------------------------
 
-    def _send(self) -> None:
-        """Send the next request, or print why it could not be sent; either way it counts as transmitted."""
-        counts, options = self._counts, self._options
-        now_ns = self._kernel.now
+    def _send(self, interval_ms: int) -> int:
+        """Send the next request, or print why it could not be sent; return how many ms to sleep before the next."""
+        counts = self._counts
+        self._last_send_ns = now_ns = self._kernel.now
         sequence = counts.transmitted + self._text.first_sequence
-        self._sent_ns[sequence] = now_ns
-        self._sent_ns.pop(sequence - 65536, None)  # that number is used again
-        self._last_send_ns = now_ns
-        counts.transmitted += 1
         try:
-            self._socket.send_echo(
-                self._address,
-                sequence & 0xFFFF,
-                _stamp(self._payload, now_ns, options),
-                ttl=options.ttl,
-                dont_fragment=options.dont_fragment,
-                tos=options.tos,
-            )
+            self._send_echo(sequence, now_ns)
+            self._busy_count = 0
         except OSError as error:
+            if error.errno == errno.ENOBUFS and self._tries_again(interval_ms):
+                return min(interval_ms // 2, _BUSY_MS)
             self._send_failed(error)
+        if self._connected:
+            counts.transmitted += 1
+            self._sent_ns[sequence] = now_ns
+            self._sent_ns.pop(sequence - 65536, None)  # that number is used again
+        return interval_ms
+
+    def _send_echo(self, sequence: int, now_ns: int) -> None:
+        options = self._options
+        self._socket.send_echo(
+            self._address,
+            sequence & 0xFFFF,
+            _stamp(self._payload, now_ns, options),
+            ttl=options.ttl,
+            dont_fragment=options.dont_fragment,
+            tos=options.tos,
+        )
+
+    def _tries_again(self, interval_ms: int) -> bool:
+        """Whether iputils silently sends the same request again when the device refused it (ENOBUFS).
+
+        It does so until half an interval per attempt would have taken as long as `-W`; from then on it complains.
+        """
+        self._busy_count += 1
+        pause_ms = min(interval_ms // 2, _BUSY_MS)
+        return self._options.flavour == "iputils" and (
+            self._busy_count * pause_ms * MILLISECOND < self._options.timeout_ns
+        )
 
     def _send_failed(self, error: OSError) -> None:
         counts = self._counts
@@ -408,13 +436,16 @@ class Ping:
             counts.errors += 1
             mtu = getattr(error, "mtu", None)
             self._lines.append(self._text.too_long(mtu if mtu is not None else 0))
-        elif error.errno == errno.ENETUNREACH and counts.transmitted == 1:
-            # the real program connects a socket first and gives up before it prints anything
-            counts.transmitted = 0
-            self._lines[:] = [self._text.no_route("Network is unreachable")]
+        elif error.errno == errno.ENETUNREACH and not counts.transmitted:
+            # iputils connects a socket first and gives up before it prints anything; BusyBox dies while it sends
+            self._connected = False
+            if self._options.flavour == "iputils":
+                self._lines.clear()
+            self._lines.append(self._text.no_route("Network is unreachable"))
             self._finish(None)
-        else:
+        elif error.errno != errno.ENOBUFS or self._options.flavour == "iputils":
             self._lines.append(self._text.send_failed(_error_text(error)))
+        # BusyBox did not ask for errors (IP_RECVERR), so the kernel does not tell it that the device refused
 
     # -- receiving ----------------------------------------
 

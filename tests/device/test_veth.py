@@ -63,6 +63,18 @@ def test_the_mtu_of_the_peer_decides_what_may_be_sent(size, fits, settings):
     assert pair.a.tx_packets == fits
 
 
+def test_a_capture_shows_what_the_peer_refuses_at_the_sending_end_only():
+    """FACT 30; recorded in f6-mtu-o1-eth0: Linux shows a frame to captures before the device refuses it."""
+    pair = Pair()
+    pair.b.set_mtu(1000)
+    seen = []
+    for device in (pair.a, pair.b):
+        device.add_tap(lambda now_ns, frame, direction, name=device.name: seen.append((name, direction)))
+    assert not pair.send(1019)
+    pair.kernel.run()
+    assert seen == [(pair.a.name, DIRECTION_OUT)]
+
+
 def test_the_senders_own_mtu_does_not_limit_it():
     pair = Pair()
     pair.a.set_mtu(1000)

@@ -174,21 +174,71 @@ def test_a_request_too_long_for_the_mtu_is_a_local_error() -> None:
     assert 2 * SECOND <= namespace.kernel.now <= 2100 * MS  # it still sleeps once before it looks at its counts
 
 
-def test_without_a_route_ping_gives_up_at_once() -> None:
+@pytest.mark.parametrize(
+    ("flavour", "text"),
+    [
+        ("iputils", "ping: connect: Network is unreachable\n"),
+        ("busybox", "PING 10.0.0.2 (10.0.0.2): 56 data bytes\nping: sendto: Network is unreachable\n"),
+    ],
+)
+def test_without_a_route_ping_gives_up_at_once_and_prints_no_statistics(flavour: str, text: str) -> None:
+    """Recorded: v28 f-swarm-overlay, `dk4/q1# ip route; ping -c 1 -W 1 203.0.113.100`."""
+
     def network(*_: Any) -> None:
         raise refusal(errno.ENETUNREACH)
 
-    result = run(FakeNamespace(network), count=3)
-    assert result.text.splitlines()[0] == "ping: connect: Network is unreachable"
+    result = run(FakeNamespace(network), count=3, flavour=flavour)
+    assert result.text == text
     assert result.transmitted == 0
 
 
-def test_a_full_device_is_reported_and_the_next_request_tried() -> None:
+def refusing() -> FakeNamespace:
     def network(*_: Any) -> None:
         raise refusal(errno.ENOBUFS)
 
-    result = run(FakeNamespace(network), count=2, timeout="1s")
-    assert result.text.count("ping: sendmsg: No buffer space available") == 2
+    return FakeNamespace(network)
+
+
+def test_what_the_device_refuses_is_sent_again_silently_until_it_took_too_long() -> None:
+    """Recorded: v20.10 and v28 f6-mtu-o1-eth0, `ping -M do -c 3 -W 1 -s 1472`: seq 1, 1, 2, 3, one second apart."""
+    namespace = refusing()
+    result = run(namespace, count=3, timeout="1s")
+    assert [sequence for _, sequence, *_ in namespace.sent] == [1, 1, 2, 3]
+    times = [time_ns for time_ns, *_ in namespace.sent]
+    assert all(SECOND <= later - earlier <= 1030 * MS for earlier, later in pairwise(times))
+    assert result.text.splitlines()[1:5] == ["ping: sendmsg: No buffer space available"] * 3 + [""]
+    assert result.transmitted == 3
+
+
+def test_with_a_short_timeout_the_first_refusal_is_reported() -> None:
+    """Recorded: linux g5, `ping -c 1 -W 0.3`."""
+    namespace = refusing()
+    result = run(namespace, count=1, timeout="300ms")
+    assert (len(namespace.sent), result.transmitted) == (1, 1)
+    assert "ping: sendmsg: No buffer space available" in result.text
+
+
+def test_a_request_that_was_refused_once_is_answered_later() -> None:
+    namespace = answering(100_000)
+    answer = namespace.network
+    refused: list[int] = []
+
+    def network(socket: FakeSocket, destination: bytes, sequence: int, payload: bytes) -> None:
+        if not refused:
+            refused.append(sequence)
+            raise refusal(errno.ENOBUFS)
+        answer(socket, destination, sequence, payload)
+
+    namespace.network = network
+    result = run(namespace, count=2)
+    assert (result.transmitted, result.received, refused) == (2, 2, [1])
+
+
+def test_busybox_does_not_hear_that_the_device_refused() -> None:
+    namespace = refusing()
+    result = run(namespace, count=2, timeout="1s", flavour="busybox")
+    assert [sequence for _, sequence, *_ in namespace.sent] == [0, 1]
+    assert "sendto" not in result.text
 
 
 def test_sequence_numbers_wrap_at_65536_and_are_shown_in_full() -> None:
