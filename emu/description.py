@@ -105,10 +105,13 @@ def describe(net: Emulation) -> EmulationDescription:
     )
 
 
-def interface_words(net: Emulation) -> dict[NetDevice, str]:
-    """What each interface is, in words: "container web, network shop"."""
+def interface_words(net: Emulation, device: NetDevice | None = None) -> dict[NetDevice, str]:
+    """What each interface is, in words: "container web, network shop".
+
+    device: look only on this one's host, because with a thousand containers it takes a while to look everywhere.
+    """
     words: dict[NetDevice, str] = {}
-    for host in net.hosts.values():
+    for host in _hosts_of(net, device):
         for network in host.controller.networks():
             bridge = host.namespace.devices.get(bridge_name(network) or "")
             if bridge is not None:
@@ -129,6 +132,14 @@ def interface_words(net: Emulation) -> dict[NetDevice, str]:
         for port, other in (link.ends, link.ends[::-1]):
             words[port.device] = f"{port.owner.name}, cable to {other.owner.name}"
     return words
+
+
+def _hosts_of(net: Emulation, device: NetDevice | None) -> list[Host]:
+    """The host that a device is on, as its label says; all hosts when it doesn't."""
+    owner = "" if device is None else device.label.partition(":")[0].partition("/")[0]
+    if owner in net.containers:
+        return [net.containers[owner].host]
+    return [net.hosts[owner]] if owner in net.hosts else list(net.hosts.values())
 
 
 def _overlay_words(host: Host, network: CnmNetwork) -> dict[NetDevice, str]:

@@ -63,7 +63,7 @@ class Emulation:
         self.cost_model = parse_cost(cost)
         self.until_ns = None if until is None else parse_time_ns(until, "until")
         self.kernel = Kernel(seed)
-        self.interfaces = InterfaceBook(lambda: interface_words(self))
+        self.interfaces = InterfaceBook(lambda device: interface_words(self, device))
         self.hosts: dict[str, Host] = {}
         self.switches: dict[str, Switch] = {}
         self.containers: dict[str, Container] = {}
@@ -278,7 +278,12 @@ class Emulation:
         return self.interfaces.frame_count()
 
     def names_have_changed(self) -> None:
-        """Tell the captures the names of addresses; called when a container gets or loses one."""
+        """Tell the captures the names of addresses; called when a container gets or loses one.
+
+        While the emulation is being built there is no hurry: the run begins with this.
+        """
+        if not self.interfaces.is_running:
+            return
         for capture in self.captures:
             if not capture.closed:
                 capture.add_names(self._names())

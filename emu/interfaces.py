@@ -22,15 +22,20 @@ class InterfaceBook:
     A container that is stopped takes its interface with it; what the interface counted stays here. Until the first
     run frames are remembered, so that a capture that is asked for last also has what was sent while building.
 
-    words: says what an interface is, for people; called when somebody watches it.
+    words: says what interfaces are, for people; called when somebody watches them, with the one that is new or None.
     """
 
-    def __init__(self, words: Callable[[], Mapping[NetDevice, str]]) -> None:
+    def __init__(self, words: Callable[[NetDevice | None], Mapping[NetDevice, str]]) -> None:
         self._words = words
         self._recorders: dict[NetDevice, _Recorder] = {}
         self._early_frames: list[tuple[NetDevice, int, TappedFrame, int]] = []
         self._is_running = False
         self._watchers: list[Watcher] = []
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the first run has begun."""
+        return self._is_running
 
     @property
     def devices(self) -> list[NetDevice]:
@@ -45,7 +50,7 @@ class InterfaceBook:
         if not self._is_running:
             device.add_tap(recorder.tap)
         if self._watchers:
-            info = info_of(device, self._words())
+            info = info_of(device, self._words(device))
             for watcher in self._watchers:
                 tap = watcher(info)
                 if tap is not None:
@@ -60,7 +65,7 @@ class InterfaceBook:
     def watch(self, watcher: Watcher) -> None:
         """Let somebody watch all interfaces, those that are there and those that come."""
         self._watchers.append(watcher)
-        words = self._words()
+        words = self._words(None)
         taps: dict[NetDevice, Tap] = {}
         for device in self._recorders:
             tap = watcher(info_of(device, words))

@@ -16,7 +16,6 @@ from emu.cnm.swarm.records import PeerRecord
 from emu.device.bridge import Bridge
 from emu.kernel.errors import NotFound
 from emu.stack.namespace import Namespace
-from emu.wire.address import mac_to_text
 
 if TYPE_CHECKING:
     from emu.cnm.network import Network, NetworkPool
@@ -60,6 +59,7 @@ class OverlaySandbox:
         )
         self.namespace.set_up_loopback()
         self.segments: dict[ipaddress.IPv4Network, Segment] = {}
+        self._only_segment: Segment | None = None
         self._numbers = InterfaceNumbers(controller.profile)
         self._peers = Peers(self._add_neighbour, self._remove_neighbour, self._add_forwarding, self._remove_forwarding)
 
@@ -93,6 +93,8 @@ class OverlaySandbox:
         vxlan.set_up()
         assert pool.subnet is not None, pool
         segment = self.segments[pool.subnet] = Segment(pool.subnet, bridge, vxlan)
+        if len(self._definition.pools) == 1:
+            self._only_segment = segment
         return segment
 
     def delete(self) -> None:
@@ -113,19 +115,22 @@ class OverlaySandbox:
         del self._network.peers[record.endpoint_id]
         self._peers.remove(record)
 
+    def _segment_of_record(self, record: PeerRecord) -> Segment:
+        return self._only_segment or self.segment_of(record.address.ip)
+
     def _add_neighbour(self, record: PeerRecord) -> None:
-        vxlan = self.segment_of(record.address.ip).vxlan
-        self.namespace.neighbours.add_permanent(vxlan, str(record.address.ip), mac_to_text(record.mac))
+        vxlan = self._segment_of_record(record).vxlan
+        self.namespace.neighbours.add_permanent(vxlan, record.address_text, record.mac_text)
 
     def _remove_neighbour(self, record: PeerRecord) -> None:
-        vxlan = self.segment_of(record.address.ip).vxlan
+        vxlan = self._segment_of_record(record).vxlan
         with suppress(NotFound):  # a script may have taken it away already
-            self.namespace.neighbours.remove(vxlan, str(record.address.ip))
+            self.namespace.neighbours.remove(vxlan, record.address_text)
 
     def _add_forwarding(self, record: PeerRecord) -> None:
         assert record.tunnel_endpoint is not None, record
-        overlay_links.add_forwarding(self.segment_of(record.address.ip).vxlan, record.mac, record.tunnel_endpoint)
+        overlay_links.add_forwarding(self._segment_of_record(record).vxlan, record.mac, record.tunnel_endpoint)
 
     def _remove_forwarding(self, record: PeerRecord) -> None:
         assert record.tunnel_endpoint is not None, record
-        overlay_links.remove_forwarding(self.segment_of(record.address.ip).vxlan, record.mac, record.tunnel_endpoint)
+        overlay_links.remove_forwarding(self._segment_of_record(record).vxlan, record.mac, record.tunnel_endpoint)

@@ -6,12 +6,11 @@ when it goes. Entries of the forwarding database are counted, because several re
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 
 from emu.cnm.swarm.records import PeerRecord
 
-Entry = tuple[ipaddress.IPv4Address, bytes]
+Entry = tuple[bytes, bytes]
 """Tunnel endpoint and MAC address."""
 
 
@@ -32,14 +31,14 @@ class Peers:
         self._remove_neighbour = remove_neighbour
         self._add_forwarding = add_forwarding
         self._remove_forwarding = remove_forwarding
-        self._by_address: dict[ipaddress.IPv4Address, list[PeerRecord]] = {}
+        self._by_address: dict[bytes, list[PeerRecord]] = {}
         self._counts: dict[Entry, int] = {}
 
     def add(self, record: PeerRecord) -> None:
         """Enter a record; one without a tunnel endpoint waits for the record that has one."""
         if record.tunnel_endpoint is None:
             return
-        same = self._by_address.setdefault(record.address.ip, [])
+        same = self._by_address.setdefault(record.key, [])
         same.append(record)
         if len(same) == 1:
             self._program(record)
@@ -48,7 +47,7 @@ class Peers:
         """Take a record out; another one with the same address is programmed in its place."""
         if record.tunnel_endpoint is None:
             return
-        same = self._by_address[record.address.ip]
+        same = self._by_address[record.key]
         was_programmed = same[0] == record
         same.remove(record)
         if was_programmed:
@@ -56,7 +55,7 @@ class Peers:
             if same:
                 self._program(same[0])
         if not same:
-            del self._by_address[record.address.ip]
+            del self._by_address[record.key]
 
     def _program(self, record: PeerRecord) -> None:
         self._add_neighbour(record)
@@ -76,4 +75,4 @@ class Peers:
 
 def _entry(record: PeerRecord) -> Entry:
     assert record.tunnel_endpoint is not None, record
-    return record.tunnel_endpoint, record.mac
+    return record.tunnel_endpoint.packed, record.mac

@@ -6,8 +6,10 @@ Source: reference 4.6 (overlay_peer_table and endpoint_table, here one record).
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from emu.wire.address import mac_to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class PeerRecord:
     address: its address with prefix. mac: six bytes.
     tunnel_endpoint: the node's address on the underlay; None as long as the node has none.
     names: what containers find it by, the container's name first; none for a load balancer's endpoint.
+    key, address_text, mac_text: the address as bytes and both as text, made once for all nodes that program them.
     """
 
     endpoint_id: str
@@ -27,6 +30,15 @@ class PeerRecord:
     mac: bytes
     tunnel_endpoint: ipaddress.IPv4Address | None
     names: tuple[str, ...] = ()
+    key: bytes = field(init=False, compare=False, repr=False)
+    address_text: str = field(init=False, compare=False, repr=False)
+    mac_text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        ip = self.address.ip
+        object.__setattr__(self, "key", ip.packed)
+        object.__setattr__(self, "address_text", str(ip))
+        object.__setattr__(self, "mac_text", mac_to_text(self.mac))
 
 
 class PeerListener(Protocol):
