@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from emu.device import Bridge, EthernetPort, HostCpu, VxlanDevice, connect, create_veth
+from emu.device import Bridge, Cable, EthernetPort, HostCpu, VxlanDevice, connect, create_veth
 from emu.device.cost import CostModel
 from emu.device.netdevice import NetDevice
 from emu.stack.namespace import Namespace
@@ -58,12 +58,21 @@ class Overlay:
 class VxlanWorld(World):
     """Hosts host1, host2, … on one underlay, at 198.18.0.1/24, 198.18.0.2/24, …"""
 
-    def __init__(self, hosts: int = 2, seed: int = 1, cost: CostModel | None = None, underlay_mtu: int = 1500) -> None:
+    def __init__(
+        self,
+        hosts: int = 2,
+        seed: int = 1,
+        cost: CostModel | None = None,
+        underlay_mtu: int = 1500,
+        rate: str | None = "1Gbit",
+        delay: str = "50us",
+    ) -> None:
         super().__init__(seed)
         self.nodes: list[Node] = []
         for number in range(1, hosts + 1):
             self.nodes.append(self._node(number, cost, underlay_mtu))
-        self._join_underlay()
+        for cable in self._join_underlay():
+            cable.set(rate=rate, delay=delay)
 
     def _node(self, number: int, cost: CostModel | None, mtu: int) -> Node:
         name = f"host{number}"
@@ -77,21 +86,19 @@ class VxlanWorld(World):
         self.tap(eth0)
         return Node(name, address, root, eth0, cpu)
 
-    def _join_underlay(self) -> None:
+    def _join_underlay(self) -> list[Cable]:
         """Two hosts share a cable, more of them a switch."""
         if len(self.nodes) == 2:
-            cables = [connect(self.nodes[0].eth0, self.nodes[1].eth0)]
-        else:
-            self.switch = Bridge(self.kernel, "switch", self.mac())
-            self.switch.set_up()
-            cables = []
-            for node in self.nodes:
-                port = EthernetPort(self.kernel, f"port-{node.name}", self.mac())
-                port.set_up()
-                self.switch.add_port(port)
-                cables.append(connect(node.eth0, port))
-        for cable in cables:
-            cable.set(rate="1Gbit", delay="50us")
+            return [connect(self.nodes[0].eth0, self.nodes[1].eth0)]
+        switch = Bridge(self.kernel, "switch", self.mac())
+        switch.set_up()
+        cables = []
+        for node in self.nodes:
+            port = EthernetPort(self.kernel, f"port-{node.name}", self.mac())
+            port.set_up()
+            switch.add_port(port)
+            cables.append(connect(node.eth0, port))
+        return cables
 
     def overlay(self, node: Node, vni: int = VNI, *, mtu: int = 1450, **options: object) -> Overlay:
         """Set up a network on a host as Docker does (see the module's docstring)."""
