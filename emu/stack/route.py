@@ -94,6 +94,8 @@ class Route:
             parts.append(f"src {ipv4_to_text(self.source)}")
         if self.metric:
             parts.append(f"metric {self.metric}")
+        if self.device is not None and self.device.is_up and not self.device.carrier:
+            parts.append("linkdown")
         return " ".join(parts) + " "
 
     def __repr__(self) -> str:

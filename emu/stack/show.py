@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emu.device.veth import VethDevice
 from emu.stack.neighbour import DELAY, INCOMPLETE, PROBE, REACHABLE
 from emu.wire.address import ipv4_to_text, mac_to_text
 
@@ -19,7 +20,8 @@ TIMED_STATES = (INCOMPLETE, REACHABLE, DELAY, PROBE)
 def addresses(namespace: Namespace) -> str:
     """Return `ip addr`.
 
-    Limits: no peer ifindex ("eth0@if6"), no group or queue length of other values than the defaults.
+    Limits: no namespace of the peer ("link-netnsid 0"), no other group than the default; queue lengths are those of
+    Docker's devices (veth and bridge devices made by hand have "qlen 1000").
     """
     return "".join(
         _link_lines(interface.device) + "".join(_address_lines(interface, entry) for entry in interface.addresses)
@@ -60,7 +62,8 @@ def all_routes(namespace: Namespace) -> str:
                 lines.append(f"local {ipv4_to_text(entry.network)}/{entry.prefix_length} {tail} host src {own} \n")
             lines.append(f"local {own} {tail} host src {own} \n")
             if entry.broadcast is not None:
-                lines.append(f"broadcast {ipv4_to_text(entry.broadcast)} {tail} link src {own} \n")
+                linkdown = "" if interface.device.carrier else "linkdown "
+                lines.append(f"broadcast {ipv4_to_text(entry.broadcast)} {tail} link src {own} {linkdown}\n")
     return "".join(lines)
 
 
@@ -73,14 +76,25 @@ def _link_lines(device: NetDevice) -> str:
         flags.append("UP")
         if device.carrier:
             flags.append("LOWER_UP")
-    state = "UNKNOWN" if loopback and device.is_up else "UP" if device.is_up and device.carrier else "DOWN"
+    unknown = device.kind in ("loopback", "vxlan")  # these never report their state
+    state = "UNKNOWN" if unknown and device.is_up else "UP" if device.is_up and device.carrier else "DOWN"
     master = "" if device.master is None else f" master {device.master.name}"
+    queue = "qlen 1000" if device.kind in ("loopback", "ethernet") else ""
     kind, broadcast = ("loopback", "00:00:00:00:00:00") if loopback else ("ether", "ff:ff:ff:ff:ff:ff")
     return (
-        f"{device.ifindex}: {device.name}: <{','.join(flags)}> mtu {device.mtu} qdisc noqueue{master} state {state} "
-        f"group default qlen 1000\n"
+        f"{device.ifindex}: {_name(device)}: <{','.join(flags)}> mtu {device.mtu} qdisc noqueue{master} state {state} "
+        f"group default {queue}\n"
         f"    link/{kind} {mac_to_text(device.mac)} brd {broadcast}\n"
     )
+
+
+def _name(device: NetDevice) -> str:
+    """Return the name with the other end of a veth pair: `eth0@if6` in another namespace, `a@b` in the same one."""
+    peer = device.peer if isinstance(device, VethDevice) else None
+    if peer is None or not peer.namespace_name:
+        return device.name
+    same = peer.namespace_name == device.namespace_name
+    return f"{device.name}@{peer.name if same else f'if{peer.ifindex}'}"
 
 
 def _address_lines(interface: Interface, entry: InterfaceAddress) -> str:

@@ -24,7 +24,7 @@ def test_ip_addr_text() -> None:
         "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00",
         "    inet 127.0.0.1/8 scope host lo",
         "       valid_lft forever preferred_lft forever",
-        "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000",
+        "2: eth0@if2: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default ",
         "    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff",
         "    inet 10.9.0.1/24 brd 10.9.0.255 scope global eth0",
         "       valid_lft forever preferred_lft forever",
@@ -40,6 +40,20 @@ def test_ip_route_table_all_text() -> None:
         "broadcast 127.255.255.255 dev lo table local proto kernel scope link src 127.0.0.1 ",
         "local 10.9.0.1 dev eth0 table local proto kernel scope host src 10.9.0.1 ",
         "broadcast 10.9.0.255 dev eth0 table local proto kernel scope link src 10.9.0.1 ",
+    ]
+
+
+def test_without_a_carrier_addresses_and_routes_say_so() -> None:
+    """As docker0 before the first container: state-dk4-before.txt."""
+    _, h1, h2 = two_hosts()
+    h1.routes.add("default", via="10.9.0.2")
+    h2.device("eth0").set_down()
+    assert "2: eth0@if2: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1500 qdisc noqueue state DOWN " in h1.show_addresses()
+    assert [line for line in show.all_routes(h1).splitlines() if "eth0" in line] == [
+        "default via 10.9.0.2 dev eth0 linkdown ",
+        "10.9.0.0/24 dev eth0 proto kernel scope link src 10.9.0.1 linkdown ",
+        "local 10.9.0.1 dev eth0 table local proto kernel scope host src 10.9.0.1 ",
+        "broadcast 10.9.0.255 dev eth0 table local proto kernel scope link src 10.9.0.1 linkdown ",
     ]
 
 
