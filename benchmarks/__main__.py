@@ -46,7 +46,11 @@ def parser() -> argparse.ArgumentParser:
 
 def add_setting(verb: argparse.ArgumentParser) -> None:
     """Add the options that say what one run does."""
-    verb.add_argument("--capture", default="none", help="what is captured; bridge-udp: none, receiver, all; overlay-udp: none, underlay")
+    verb.add_argument(
+        "--capture",
+        default="none",
+        help="what is captured; bridge-udp: none, receiver, all; overlay-udp: none, underlay",
+    )
     verb.add_argument("--checksums", action="store_true", help="compute and verify every UDP checksum")
     verb.add_argument("--count", type=positive, default=DEFAULT_COUNT, help="datagrams to send")
 
