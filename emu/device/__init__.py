@@ -1,9 +1,9 @@
 """Network devices and wires: what moves frames inside a host and between hosts.
 
 `netdevice` is what every interface has; `wired` and its two kinds, `veth` and `ethernet`, sit at the ends of a `cable`
-(`impairment`, `queue`); `bridge` with `bridge_port` and `fdb` is the Linux bridge; `vxlan` with `vxlan_fdb`,
-`vxlan_socket` and `vxlan_answer` is the tunnel of overlay networks; `loopback` is `lo`; `cost` is the host's CPU. A
-device knows no stack: it hands frames to `upper`, and asks through the protocols in `upper`.
+(`impairment`, `queue`); `bridge` with `bridge_port` and `fdb` is the Linux bridge; `vxlan` with `vxlan_send`,
+`vxlan_fdb`, `vxlan_socket` and `vxlan_answer` is the tunnel of overlay networks; `loopback` is `lo`; `cost` is the
+host's CPU. A device knows no stack: it hands frames to `upper`, and asks through the protocols in `upper`.
 """
 
 from emu.device.bridge import Bridge

@@ -27,46 +27,50 @@ BACKLOG_LIMIT = 1000
 class CostModel:
     """What each step takes, in nanoseconds of CPU time; the defaults are "linux".
 
-    Two measurements fix the totals. Unshaped UDP datagrams of 1000 B through veth + bridge + veth: 160,000 per second,
-    6.25 us of wall time and 7.5 us of CPU time each on two cores that partly overlap. The sum of the path here (send,
-    output, two veths, bridge, input, receive, two copies of 1000 B) is 6.26 us, so one host moves 160,000 datagrams a
-    second. The split between the steps is an estimate in proportion to what profiles of this path usually show.
-    The same datagrams through VXLAN took 13.5 us of CPU time: 6 us more on both hosts together, of which the second
-    IP output and input take 1.6; the rest is split evenly between encapsulation and decapsulation.
+    Where the values come from: `benchmarks/calibrate` measures paths of network namespaces in one process with hot
+    caches, and takes single steps from their differences (docs/performance.md has them beside the results). Two
+    values are more than that. `socket_receive` holds what a stream between two processes costs beyond these steps,
+    waking and switching programs: so a datagram of 1000 B through veth, bridge and veth costs 6.25 us, of which one
+    CPU does the 160,000 a second that were measured on a quiet machine. The split of the sender's 1.8 us between
+    `socket_send` and `ip_output` is an estimate.
 
-    A ping between containers took 0.065 to 0.2 ms, of which the packets spent 25 to 58 us on the wire as the sender's
-    capture shows it; the work itself is about 10 us. The rest is waking an idle CPU and scheduling the program, hence
-    `wakeup_latency`, which delays a sleeping program but costs no CPU time.
+    A ping between containers took 0.05 to 0.08 ms where its packets' work is 8 us: the rest is an idle CPU with cold
+    caches that wakes up and gets a program going, hence `wakeup_latency`, which costs no CPU time. A program that
+    was awake just now is there at once: request and response without pauses took 17 us over a bridge.
 
     Limits: one value per step whatever the packet, apart from copying; no caches, no interrupt moderation, no GRO.
     """
 
-    socket_send: int = 1500
+    socket_send: int = 1220
     """The send system call and the socket layer, without copying."""
-    ip_output: int = 700
+    ip_output: int = 580
     """Route, headers, neighbour, device queue; also for every forwarded packet and every reply of the kernel."""
-    veth: int = 600
+    veth: int = 670
     """One crossing of a veth pair: transmit, the per-CPU backlog, and the softirq that takes it out."""
-    bridge: int = 800
+    bridge: int = 620
     """Learning, lookup and forwarding of one frame in a bridge, with br_netfilter loaded."""
-    ip_input: int = 900
+    ip_input: int = 750
     """IP and transport input up to the socket's queue."""
-    socket_receive: int = 900
-    """The receive system call, without copying."""
+    socket_receive: int = 1660
+    """The receive system call, without copying, and the CPU time of waking and switching to the program."""
     ethernet_transmit: int = 700
     """A network card's driver on the way out (estimate: a veth crossing and the ring)."""
     ethernet_receive: int = 900
     """A network card's interrupt, poll and buffer handling (estimate)."""
-    vxlan_encapsulate: int = 2200
-    """Forwarding lookup, flow hash, outer headers and UDP checksum (estimate: see the class's first paragraph)."""
-    vxlan_decapsulate: int = 2200
-    """Outer checksum, VNI lookup, learning, and the second pass through the softirq (estimate)."""
+    vxlan_encapsulate: int = 260
+    """Forwarding lookup, flow hash and outer headers; with `ip_output` of the outer packet 0.84 us."""
+    vxlan_decapsulate: int = 680
+    """VNI lookup, learning, and the second pass through the softirq; with the outer `ip_input` 1.43 us."""
     loopback: int = 500
     """A frame through `lo` (estimate: a veth crossing without a second namespace)."""
-    copy_per_kib: int = 130
-    """Copying 1024 bytes between program and kernel, at about 8 GB/s; charged by send and by receive."""
+    copy_per_kib: int = 30
+    """Copying 1024 bytes between program and kernel, both in the cache; charged by send and by receive."""
     wakeup_latency: int = 55_000
-    """From queueing data for a sleeping program to the program running."""
+    """From queueing data for a program that has slept for long to the program running."""
+    wakeup_latency_awake: int = 3_500
+    """The same for a program that was woken on this socket less than `awake_for` ago."""
+    awake_for: int = 1_000_000
+    """How long a program and its CPU stay awake and their caches warm."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -102,13 +106,25 @@ class HostCpu:
     Limits: one CPU, so work on a host never overlaps; programs' own computing takes no time.
     """
 
-    __slots__ = ("_backlog", "backlog_drops", "backlog_limit", "busy_until_ns", "costs", "kernel", "label")
+    __slots__ = (
+        "_backlog",
+        "_started_ns",
+        "_used_ns",
+        "backlog_drops",
+        "backlog_limit",
+        "busy_until_ns",
+        "costs",
+        "kernel",
+        "label",
+    )
 
     def __init__(self, kernel: Kernel, label: str, costs: CostModel, backlog_limit: int = BACKLOG_LIMIT) -> None:
         self.kernel = kernel
         self.label = label
         self.costs = costs
         self.busy_until_ns = 0
+        self._started_ns = 0
+        self._used_ns = 0
         self.backlog_limit = backlog_limit
         self.backlog_drops = 0
         self._backlog: deque[tuple[Callable[[Any], object], Any]] = deque()
@@ -121,7 +137,8 @@ class HostCpu:
         now = self.kernel.now
         backlog = self._backlog
         if self.busy_until_ns <= now and not backlog:
-            self.busy_until_ns = now
+            self._used_ns += self.busy_until_ns - self._started_ns
+            self._started_ns = self.busy_until_ns = now
             fn(arg)
             return True
         if len(backlog) >= self.backlog_limit:
@@ -131,6 +148,22 @@ class HostCpu:
         if len(backlog) == 1:
             self._wait()
         return True
+
+    def wakes_at_ns(self, woken_ns: int) -> int:
+        """Return when a program runs for which data was queued by the work charged so far.
+
+        woken_ns: when it was last woken, or will be.
+        """
+        now = self.kernel.now
+        ready_ns = self.busy_until_ns if self.busy_until_ns > now else now
+        costs = self.costs
+        awake = ready_ns - woken_ns < costs.awake_for
+        return ready_ns + (costs.wakeup_latency_awake if awake else costs.wakeup_latency)
+
+    @property
+    def used_ns(self) -> int:
+        """CPU time used so far, that of the traversal that is going on included."""
+        return self._used_ns + self.busy_until_ns - self._started_ns
 
     @property
     def backlog(self) -> int:
@@ -149,7 +182,8 @@ class HostCpu:
             return
         backlog = self._backlog
         fn, arg = backlog[0]
-        self.busy_until_ns = now
+        self._used_ns += self.busy_until_ns - self._started_ns
+        self._started_ns = self.busy_until_ns = now
         fn(arg)  # still at the head, so that what it starts itself queues behind it
         backlog.popleft()
         if backlog:

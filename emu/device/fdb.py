@@ -118,6 +118,13 @@ class Fdb:
             del self._entries[mac]
         self._bridge.flush_cache()
 
+    def forget(self, mac: bytes, port: BridgePort) -> None:
+        """Forget an address learned behind a port (`bridge fdb del MAC dev PORT master`); nothing if it isn't there."""
+        entry = self._entries.get(mac)
+        if entry is not None and entry.port is port and not entry.is_local:
+            del self._entries[mac]
+            self._bridge.flush_cache()
+
     def entries(self) -> list[FdbEntry]:
         """Return the live entries, oldest first."""
         stale = [mac for mac, entry in self._entries.items() if self._is_too_old(entry)]

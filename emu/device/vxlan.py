@@ -9,57 +9,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emu.device import vxlan_answer
+from emu.device import vxlan_send
 from emu.device.fdb import DEFAULT_AGEING_NS
 from emu.device.netdevice import ETHERNET_HEADER_BYTES, FRAME_EXTRA_BYTES, NetDevice
-from emu.device.vxlan_fdb import VxlanFdb, VxlanFdbEntry
+from emu.device.vxlan_fdb import VxlanFdb
 from emu.device.vxlan_socket import VxlanSocket, join_socket
 from emu.kernel.errors import InvalidValue
 from emu.kernel.tap import DIRECTION_IN, DIRECTION_OUT
-from emu.wire.address import ZERO_MAC, is_valid_source_mac
+from emu.wire.address import is_valid_source_mac
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
-from emu.wire.vxlan import (
-    HEADER_LENGTH,
-    OVERHEAD,
-    PORT,
-    build_vxlan_header,
-    check_vni,
-    flow_hash,
-    flow_key,
-    inner_tos,
-    merge_ecn,
-    outer_tos,
-    source_port,
-)
+from emu.wire.vxlan import HEADER_LENGTH, OVERHEAD, PORT, build_vxlan_header, check_vni, merge_ecn
 
 if TYPE_CHECKING:
-    from emu.device.upper import NeighbourLookup, TunnelFlow, TunnelTransport
+    from emu.device.upper import NeighbourLookup, TunnelTransport
+    from emu.device.vxlan_send import SendFlow
     from emu.kernel import Kernel
-
-FLOWS_MAX = 4096
-"""So many flows are remembered per device; then it starts afresh."""
-
-_LOOPBACK = b"\x7f\x00\x00\x01"
-_ARP = b"\x08\x06"
-_FLOW_PROTOCOLS = (6, 17)
-
-
-class _SendFlow:
-    """What the sending path remembers of a flow of inner TCP or UDP packets.
-
-    head: the first 16 bytes of its frames, the TOS byte included. fixed: fragment field, TTL and protocol.
-    entry: where the destination is. send: the underlay's way. size_max: the longest frame that goes this way.
-    """
-
-    __slots__ = ("entry", "fixed", "head", "send", "size_max")
-
-    def __init__(self, data: bytes, entry: VxlanFdbEntry, flow: TunnelFlow) -> None:
-        self.head = data[:16]
-        self.fixed = data[20:24]
-        self.entry = entry
-        self.send = flow.send
-        self.size_max = flow.inner_max
 
 
 class VxlanDevice(NetDevice):
@@ -75,7 +40,8 @@ class VxlanDevice(NetDevice):
     dont_fragment: set DF on the outer packet (`df set`); off, so that the underlay may fragment.
     ttl: of the outer packet, 1 to 255; None for the underlay's default, 64.
 
-    fdb: the forwarding database. neighbour_lookup: set by the namespace that the device joins.
+    fdb: the forwarding database. neighbour_lookup: set by the namespace that the device joins. header: the eight
+        bytes of the device's VXLAN header. flows: what the sending path remembers (see `vxlan_send`).
 
     The device has its port while it is up. A device with the same VNI and port in the same underlay is refused:
     Conflict, "file exists".
@@ -90,15 +56,14 @@ class VxlanDevice(NetDevice):
     """
 
     __slots__ = (
-        "_flows",
-        "_header",
         "_size_limit",
-        "_socket",
         "decapsulate_cost_ns",
         "dont_fragment",
         "encapsulate_cost_ns",
         "fdb",
+        "flows",
         "frame_errors",
+        "header",
         "l2_misses",
         "l2miss",
         "l3_misses",
@@ -107,6 +72,7 @@ class VxlanDevice(NetDevice):
         "neighbour_lookup",
         "port",
         "proxy",
+        "socket",
         "transport",
         "ttl",
         "udp_checksum",
@@ -154,10 +120,10 @@ class VxlanDevice(NetDevice):
         self.neighbour_lookup: NeighbourLookup | None = None
         self.l2_misses = self.l3_misses = self.frame_errors = 0
         self.encapsulate_cost_ns = self.decapsulate_cost_ns = 0
-        self._header = build_vxlan_header(vni)
-        self._flows: dict[bytes, _SendFlow] = {}
+        self.header = build_vxlan_header(vni)
+        self.flows: dict[bytes, SendFlow] = {}
         self._size_limit = -1
-        self._socket: VxlanSocket = join_socket(transport, port, self._header, self)
+        self.socket: VxlanSocket = join_socket(transport, port, self.header, self)
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
@@ -172,7 +138,7 @@ class VxlanDevice(NetDevice):
         tap = self.tap
         if tap is not None:
             tap(now, frame, DIRECTION_OUT)
-        flow = self._flows.get(data[26:38])
+        flow = self.flows.get(data[26:38])
         if flow is not None and data[:16] == flow.head and data[20:24] == flow.fixed and size <= flow.size_max:
             entry = flow.entry
             if now - entry.expires_from_ns < self.fdb.ageing_ns:
@@ -186,7 +152,7 @@ class VxlanDevice(NetDevice):
                     return True
                 if cpu is not None:
                     cpu.busy_until_ns -= self.encapsulate_cost_ns
-        self._transmit_slowly(frame)
+        vxlan_send.send(self, frame)
         return True
 
     def _refuse(self, frame: Frame, size: int) -> None:
@@ -195,125 +161,10 @@ class VxlanDevice(NetDevice):
         else:
             self.drop(frame, DropReason.BRIDGE_PORT_MTU)
 
-    def _transmit_slowly(self, frame: Frame) -> None:
-        """Decide where a frame goes, from scratch."""
-        data = frame.data
-        if len(data) < ETHERNET_HEADER_BYTES:
-            self.drop_sent(frame, DropReason.MALFORMED)
-            return
-        if self.proxy and data[12:14] == _ARP:
-            vxlan_answer.arp_reduce(self, frame)
-            return
-        entry = self.fdb.lookup(data[:6])
-        if entry is None:
-            is_unknown = not data[0] & 1
-            entry = self.fdb.lookup(ZERO_MAC)
-            if entry is None:
-                if is_unknown and self.l2miss:
-                    self.l2_misses += 1
-                self.drop_sent(frame, DropReason.VXLAN_NO_REMOTE)
-                return
-        entry.used_ns = self.kernel.now
-        remotes = entry.remotes
-        if len(remotes) == 1:
-            self._encapsulate(frame, entry, remotes[0])
-            return
-        for remote in (*remotes[1:], remotes[0]):  # Linux clones for the others and sends the original last
-            self._encapsulate(frame, entry, remote)
-
-    def _encapsulate(self, frame: Frame, entry: VxlanFdbEntry, remote: bytes) -> None:
-        """Send one copy to one VTEP, or give it to a device of the same host, or answer that it is too long."""
-        data = frame.data
-        transport = self.transport
-        if transport.is_local(remote):
-            self._bypass(frame)
-            return
-        mtu = transport.route_mtu(remote)
-        if mtu is None:
-            self.drop_sent(frame, DropReason.NO_ROUTE)
-            return
-        limit = mtu - OVERHEAD
-        if self.master is not None and len(data) - ETHERNET_HEADER_BYTES > limit:
-            answer = vxlan_answer.fragmentation_needed(data, limit)
-            if answer is not None:
-                self._answer_too_big(frame, answer)
-                return
-        port = source_port(flow_hash(flow_key(data), self.kernel.hash_secret), *transport.port_range())
-        tos = outer_tos(inner_tos(data))
-        if self._is_worth_remembering(data, entry):
-            self._remember(data, entry, remote, port, tos)
-        if self._cpu is not None:
-            self._cpu.busy_until_ns += self.encapsulate_cost_ns
-        reason = transport.send_udp(
-            port,
-            remote,
-            self.port,
-            self._header + data,
-            tos=tos,
-            ttl=self.ttl,
-            dont_fragment=self.dont_fragment,
-            checksum=self.udp_checksum,
-            packet_id=frame.packet_id,
-            altered=frame.altered,
-        )
-        if reason is None:
-            self._count_sent(data)
-        else:
-            self.drop_sent(frame, reason)
-
-    def _count_sent(self, data: bytes) -> None:
+    def count_sent(self, data: bytes) -> None:
+        """Count a frame that was sent, in whatever way."""
         self.tx_packets += 1
         self.tx_bytes += len(data) - ETHERNET_HEADER_BYTES
-
-    def _is_worth_remembering(self, data: bytes, entry: VxlanFdbEntry) -> bool:
-        """Tell whether bytes 26 to 37 are the addresses and ports of a whole TCP or UDP packet to one known address."""
-        return (
-            entry.mac == data[:6]
-            and len(entry.remotes) == 1
-            and len(data) >= 42
-            and data[12:15] == b"\x08\x00\x45"
-            and data[23] in _FLOW_PROTOCOLS
-            and not (data[20] & 0x3F or data[21])
-        )
-
-    def _remember(self, data: bytes, entry: VxlanFdbEntry, remote: bytes, port: int, tos: int) -> None:
-        """Keep what the flow's next frames can reuse; whatever changes here or there makes it void."""
-        flow = self.transport.tunnel_flow(
-            port,
-            remote,
-            self.port,
-            self._header,
-            tos=tos,
-            ttl=self.ttl,
-            dont_fragment=self.dont_fragment,
-            checksum=self.udp_checksum,
-        )
-        flows = self._flows
-        key = data[26:38]
-        if flow is None:
-            flows.pop(key, None)
-            return
-        if len(flows) >= FLOWS_MAX:
-            flows.clear()
-        flows[key] = _SendFlow(data, entry, flow)
-
-    def _bypass(self, frame: Frame) -> None:
-        """Hand a frame for a VTEP on this very host over without any tunnel, as Linux does."""
-        other = self._socket.devices.get(self._header)
-        if other is None:
-            self.drop_sent(frame, DropReason.VXLAN_UNKNOWN_VNI)
-            return
-        self._count_sent(frame.data)
-        source_mac = frame.data[6:12]
-        if other.learning and is_valid_source_mac(source_mac):
-            other.fdb.snoop(source_mac, _LOOPBACK)  # what it thinks of it stops nothing here
-        self.kernel.soon(other.receive, frame)
-
-    def _answer_too_big(self, frame: Frame, answer: bytes) -> None:
-        """Let the answer to a packet that is too long come in here as if its destination had sent it (FACT 66)."""
-        self._count_sent(frame.data)
-        self.drop(frame, DropReason.VXLAN_TOO_BIG)
-        self.answer(answer, frame.packet_id)
 
     def answer(self, data: bytes, cause: int, is_counted: bool = True) -> None:
         """Receive a frame that was made here, as a traversal of its own."""
@@ -407,7 +258,7 @@ class VxlanDevice(NetDevice):
 
     def flush_flows(self) -> None:
         """Forget remembered flows: something they depended on has changed."""
-        self._flows.clear()
+        self.flows.clear()
 
     def _changed(self) -> None:
         self.running = self.is_up and self.carrier
@@ -415,19 +266,19 @@ class VxlanDevice(NetDevice):
             self._size_limit = -1
         else:  # a bridge forwards to a port only what fits its MTU and a VLAN tag (FACT 29)
             self._size_limit = self.mtu + FRAME_EXTRA_BYTES if self.master is not None else 1 << 30
-        self._flows.clear()
+        self.flows.clear()
         super()._changed()
 
     def set_up(self) -> None:
         """Set the device up; raises `Conflict` when somebody else has its UDP port."""
         if not self.is_up and not self.is_deleted:
-            self._socket.open(self._header, self)
+            self.socket.open(self.header, self)
         super().set_up()
 
     def set_down(self) -> None:
         """Set the device down: the last one of a port closes it, and what was learned is forgotten."""
         if self.is_up:
-            self._socket.close(self._header)
+            self.socket.close(self.header)
             self.fdb.flush()
         super().set_down()
 
@@ -436,14 +287,14 @@ class VxlanDevice(NetDevice):
         if self.is_deleted:
             return
         super().delete()
-        self._socket.leave(self._header)
+        self.socket.leave(self.header)
         self.fdb.flush(permanent=True)
 
     def _cpu_changed(self) -> None:
         costs = None if self.cpu is None else self.cpu.costs
         self.encapsulate_cost_ns = 0 if costs is None else costs.vxlan_encapsulate
         self.decapsulate_cost_ns = 0 if costs is None else costs.vxlan_decapsulate
-        self._flows.clear()
+        self.flows.clear()
 
     # -- showing ------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import pytest
 
 from emu.device import VxlanDevice
-from emu.device.vxlan import FLOWS_MAX
+from emu.device.vxlan_send import FLOWS_MAX
 from emu.kernel.errors import Conflict, InvalidValue
 from emu.stack.namespace import Namespace
 from emu.wire.address import BROADCAST_MAC
@@ -483,5 +483,5 @@ def test_remembered_flows_are_bounded():
     for number in range(FLOWS_MAX + 10):
         vxlan0.transmit(Frame(head + number.to_bytes(2, "big") + b"\0\x09\0\x08\0\0", number))
     world.run(2 * SECOND)
-    assert len(vxlan0._flows) == 10
+    assert len(vxlan0.flows) == 10
     assert DropReason.NO_ROUTE not in vxlan0.drops
