@@ -45,6 +45,7 @@ class Swarm:
 
     engine: str
     cost: str = "linux"
+    control_plane: str = "instant"
     net: emu.Emulation = field(init=False)
     manager: emu.Host = field(init=False)
     worker: emu.Host = field(init=False)
@@ -57,6 +58,7 @@ class Swarm:
         self.worker = self.net.add_host(WORKER[self.engine])
         addresses = [MANAGER_ADDRESS[self.engine], WORKER_ADDRESS[self.engine]]
         self.net.add_link(self.manager, self.worker, subnet="203.0.113.0/24", addresses=addresses)
+        self.net.swarm.init(control_plane=self.control_plane)
         self.net.interfaces.watch(self._watch)
 
     def create_networks(self) -> None:
@@ -132,9 +134,9 @@ class Swarm:
     def check(self, scenario: str, point: str, first: str | None = None) -> None:
         """Fail with a readable text unless a capture point shows what was recorded there.
 
-        first: the scenario with which the run began, when it is another one.
+        first: the file with which the run began, when it is another one than that of o1's eth0.
         """
-        after = f"{first or scenario}-o1-eth0.pcap"
+        after = first or f"{scenario}-o1-eth0.pcap"
         begin_ns = self.when(f"{scenario}-{point}.pcap", 0, after)
         logged_ns = self.recording.time_of("captures stopped", f"{scenario}-{point}.pcap")
         end_ns = BEGIN_NS + logged_ns - self.recording.time_of(after)

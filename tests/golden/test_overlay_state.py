@@ -36,7 +36,6 @@ def test_a_network_in_use_as_each_host_sees_it(engine: str) -> None:
 @engines
 def test_the_ingress_network(engine: str) -> None:
     swarm = Swarm(engine)
-    swarm.net.swarm.init()
     swarm.net.swarm.settle_addresses()
     recorded = swarm.json(f"network-{MANAGER[engine]}-ingress-after-init")
     assert masked(swarm.net.networks.get("ingress").attrs) == masked(recorded)
@@ -114,7 +113,10 @@ def test_the_tables_of_the_overlay_namespace(engine: str) -> None:
     o2.remove(force=True)
     swarm.net.run(until="17s")
     for host in (swarm.manager, swarm.worker):
-        assert neighbours(swarm, host) == masked_lines(swarm.state(f"{host.name}-ovsandbox-after-rm-o2", "ip -s neigh"))
+        name = f"{host.name}-ovsandbox-after-rm-o2"
+        assert neighbours(swarm, host) == masked_lines(swarm.state(name, "ip -s neigh"))
+        recorded = masked_lines(swarm.state(name, "bridge -s fdb show"))
+        assert from_tunnels(swarm, host) == [line for line in recorded if " dev vxlan0 " in line]
     swarm.manager.containers.run("o2", network="ov", ipv4_address="10.0.1.4")
     swarm.net.run(until="18s")
     for host in (swarm.manager, swarm.worker):
@@ -125,6 +127,12 @@ def test_the_tables_of_the_overlay_namespace(engine: str) -> None:
 def neighbours(swarm: Swarm, host: emu.Host) -> list[str]:
     """The neighbour table of a host's namespace of ov."""
     return masked_lines(swarm.net.networks.get("ov").on(host).namespace.neighbours.text())
+
+
+def from_tunnels(swarm: Swarm, host: emu.Host) -> list[str]:
+    """The lines about vxlan0 of `bridge fdb`, those of its bridge included."""
+    lines = masked_lines(sandbox_fdb(swarm.net.networks.get("ov").on(host)))
+    return [line for line in lines if " dev vxlan0 " in line]
 
 
 def check_tables(swarm: Swarm, moment: str) -> None:

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
-from tests.golden.overlay import ENGINES, MANAGER, WORKER, Swarm
-from tests.golden.recording import DOCKER_EXEC_NS, PROCESS_NS
+from emu.wire.address import mac_to_bytes
+from tests.golden.compare import LATER_WORK, read_pcap
+from tests.golden.overlay import BEGIN_NS, ENGINES, MANAGER, WORKER, Swarm
+from tests.golden.recording import DAY_NS, DOCKER_EXEC_NS, DOCKER_RUN_NS, PROCESS_NS, SECOND
 
 swarms = pytest.mark.parametrize(
     ("engine", "cost"), [(engine, cost) for engine in ENGINES for cost in ("linux", "none")]
@@ -65,3 +67,111 @@ def test_the_first_ping_on_one_host(engine: str, cost: str) -> None:
     swarm.net.run()
     for point in points(engine):
         swarm.check("f2-ping-samehost", point)
+
+
+def sent_by(swarm: Swarm, name: str, scenario: str, point: str) -> list[tuple[int, bytes]]:
+    """The frames that a container sent at a capture point of the recording, with their virtual times."""
+    mac = mac_to_bytes(swarm.net.container(name).interface("eth0").mac)
+    origin_ns = swarm.recording.time_of(f"{scenario}-o1-eth0.pcap")
+    packets = read_pcap(swarm.folder / f"{scenario}-{point}.pcap")
+    return [(BEGIN_NS + time_ns % DAY_NS - origin_ns, data) for time_ns, data in packets if data[6:12] == mac]
+
+
+UNUSED = bytes((10, 0, 1, 99))
+
+
+def is_question_for_unused(data: bytes) -> bool:
+    """Whether a frame is an ARP request for the address that nobody has."""
+    return data[12:14] == b"\x08\x06" and data[38:42] == UNUSED
+
+
+@swarms
+def test_broadcasts_unknown_and_known_addresses(engine: str, cost: str) -> None:
+    """ping to the broadcast address and to an unused one, arping, raw frames: what o1 sent, at the recorded times.
+
+    The three ARP requests of the ping to the unused address are the emulated kernel's own. On 20.10 o2 confirms its
+    neighbour o1 meanwhile, because of what happened before: that request is sent at its recorded time, too.
+    """
+    swarm = running(engine, cost)
+    o1 = swarm.net.container("o1")
+    frames = sent_by(swarm, "o1", "f7-bcast", "o1-eth0")
+    questions = [frame for frame in frames if is_question_for_unused(frame[1])][:3]
+    ping = o1.ping("10.0.1.99", count=3, timeout="1s", at=questions[0][0])
+    for time_ns, data in frames:
+        if (time_ns, data) not in questions and data[12:14] != b"\x86\xdd" and not is_later_work(data):
+            swarm.net.at(time_ns, o1.send, data)
+    for time_ns, data in sent_by(swarm, "o2", "f7-bcast", "o2-eth0"):
+        swarm.net.at(time_ns, swarm.net.container("o2").send, data)
+    swarm.net.run()
+    assert ping.result.received == 0
+    for point in points(engine):
+        swarm.check("f7-bcast", point)
+
+
+def is_later_work(data: bytes) -> bool:
+    """Whether a frame is left out of the comparison."""
+    return any(belongs(data) for belongs in LATER_WORK.values())
+
+
+@swarms
+def test_a_container_moves_to_the_other_host(engine: str, cost: str) -> None:
+    """o2 is removed on the worker and comes back on the manager, with its address; o1 and o4 ping it."""
+    swarm = running(engine, cost)
+    net, after = swarm.net, "f10-migrate-underlay.pcap"
+    o1, o4 = net.container("o1"), net.container("o4")
+    o1.namespace.sysctl["net.ipv4.neigh.default.base_reachable_time_ms"] = 600_000
+    o1.ping("10.0.1.4", count=1, at=BEGIN_NS - 3 * SECOND)  # o1 had o2 in its neighbour table
+    o1.ping("10.0.1.4", count=1, at=swarm.when("o1# ping -c 1 10.0.1.4", PROCESS_NS, after))
+    net.at(swarm.when("docker rm -f o2", DOCKER_RUN_NS, after), net.container("o2").remove, force=True)
+    o1.ping("10.0.1.4", count=4, timeout="1s", at=swarm.when("o1# ping -c 4", PROCESS_NS, after))
+    net.at(
+        swarm.when("docker run -d --name o2", DOCKER_RUN_NS, after),
+        swarm.manager.containers.run, "o2", network="ov", hostname="o2", ipv4_address="10.0.1.4",
+    )  # fmt: skip
+    o1.ping("10.0.1.4", count=2, at=swarm.when("o1# ping -c 2", PROCESS_NS, after))
+    begin_ns = swarm.when("o4# ping -c 2", PROCESS_NS, after)
+    o4.ping("10.0.1.2", count=2, at=begin_ns)
+    o4.ping("10.0.1.4", count=2, at=begin_ns + 1_028 * SECOND // 1000)
+    net.run()
+    for point in ("o1-eth0", "underlay"):
+        swarm.check("f10-migrate", point, after)
+
+
+@swarms
+def test_a_second_network_has_its_own_vni(engine: str, cost: str) -> None:
+    swarm = running(engine, cost)
+    net, after = swarm.net, "f9-ov2-underlay.pcap"
+    ov2 = net.networks.get("ov2")
+    for name in ("o1", "o2"):
+        ov2.connect(name)
+    net.container("o1").ping("10.50.0.4", count=2, at=swarm.when("o1# ping -c 2 10.50.0.4", PROCESS_NS, after))
+    net.run()
+    swarm.check("f9-ov2", "underlay", after)
+
+
+@swarms
+def test_entries_of_a_host_that_is_cut_off_go_and_come_back(engine: str, cost: str) -> None:
+    """The samples of the recording: 5 s after the cut all entries are there, from 10 s on none; 5 s after the repair
+    they are back (those of the services, which are not emulated, have ended meanwhile)."""
+    swarm = Swarm(engine, cost, control_plane="delayed")
+    swarm.create_networks()
+    swarm.run_containers()
+    net, link = swarm.net, swarm.net.underlay.links[0]
+    log = swarm.log()
+    net.at("20s", link.down)
+    net.at("70s", link.up)
+    entries = samples(log[log.index("f12-partition-underlay.pcap") :])
+    assert {"5s after the cut", "10s after the cut", "50s after the cut", "5s after the repair"} <= set(entries)
+    own = {"10.0.1.5", "10.0.1.7"} | ({"10.0.1.4"} if "10.0.1.4" in entries["5s after the repair"] else set())
+    net.container("o2").stop()  # as in the recording: it had moved
+    for moment, recorded in entries.items():
+        after_s = int(moment.partition("s")[0]) + (20 if "cut" in moment else 70)
+        net.run(until=after_s * SECOND)
+        table = net.networks.get("ov").on(swarm.manager).namespace.neighbours.text()
+        assert {line.split()[0] for line in table.splitlines()} == recorded & own, moment
+
+
+def samples(log: str) -> dict[str, set[str]]:
+    """The neighbours in the log's samples, by moment."""
+    found = re.findall(r"^--- t=(.*)\n((?:    .*\n)*)", log, re.MULTILINE)
+    return {moment: set(re.findall(r"^    (\d+\.\d+\.\d+\.\d+) ", lines, re.MULTILINE)) for moment, lines in found}

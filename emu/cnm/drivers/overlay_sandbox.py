@@ -133,4 +133,7 @@ class OverlaySandbox:
 
     def _remove_forwarding(self, record: PeerRecord) -> None:
         assert record.tunnel_endpoint is not None, record
-        overlay_links.remove_forwarding(self._segment_of_record(record).vxlan, record.mac, record.tunnel_endpoint)
+        segment = self._segment_of_record(record)
+        overlay_links.remove_forwarding(segment.vxlan, record.mac, record.tunnel_endpoint)
+        # The bridge's own entry goes with it (FACTS29 39).
+        segment.bridge.fdb.forget(record.mac, segment.bridge.port(segment.vxlan))
