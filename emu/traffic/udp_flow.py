@@ -25,7 +25,8 @@ NS_PER_S = 1_000_000_000
 PAYLOAD_MAX = 65_507
 STAMP = struct.Struct("!QQ")
 """What a numbered datagram begins with: its number from 0 and the virtual time of sending in ns."""
-_RESENDABLE = (errno.ENOBUFS, errno.ECONNREFUSED, errno.EHOSTUNREACH)
+_RESENDABLE = (errno.ENOBUFS, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EMSGSIZE)
+"""Errors that concern one datagram: refused by a device, or reported late by ICMP for an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
