@@ -5,9 +5,9 @@
     emu run topologies/mtu_black_hole.py --set variant=c
     emu run topologies/mtu_black_hole.py --set fix=true              # any variant
 
-Docker gives containers on an overlay an MTU of 1450, which is right for an underlay of 1500. Here the underlay lets only
-1450 pass, so that there is room for 1400 inside; nobody has told Docker. `web` on host1 sends pings of both sizes with
-DF set, pings with DF unset, and a UDP flow of full-sized datagrams to `db` on host2.
+Docker gives containers on an overlay an MTU of 1450, which is right for an underlay of 1500. Here the underlay lets
+only 1450 pass, so that there is room for 1400 inside; nobody has told Docker. `web` on host1 sends pings of both sizes
+with DF set, pings with DF unset, and a UDP flow of full-sized datagrams to `db` on host2.
 
 * a: the narrow place is a cable between two switches, and switches send no ICMP. Outer packets have DF unset, but a
   switch does not fragment either: whatever is longer is gone. Pings with 1372 bytes of data pass, with 1373 they don't,
@@ -45,7 +45,7 @@ def topology(net: emu.Emulation, variant: str = "a", fix: bool = False, count: i
     left, right = net.add_switch("left"), net.add_switch("right")
     for host, switch in ((h1, left), (h2, right)):
         net.add_link(host, switch, rate="1Gbit", delay="5us", mtu=NARROW if variant == "b" else 1500)
-    # A switch lets 4 bytes more pass than the MTU of its port, room for a VLAN tag; fragments are cut to the MTU itself.
+    # A switch lets 4 bytes more pass than its port's MTU, room for a VLAN tag; fragments are cut to the MTU itself.
     narrow = {"a": NARROW - VLAN_TAG, "b": 1500, "c": NARROW}[variant]
     net.add_link(left, right, rate="1Gbit", delay="1ms", mtu=narrow)
     for switch in (left, right):
