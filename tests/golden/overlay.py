@@ -12,7 +12,7 @@ import emu
 from emu.capture.interface import InterfaceInfo
 from emu.kernel.tap import Tap, TappedFrame
 from tests.golden.compare import Correspondence, Seen, decode, difference, read_pcap
-from tests.golden.recording import FOLDER, SECOND, Recording
+from tests.golden.recording import DAY_NS, FOLDER, SECOND, Recording
 
 SEED = 1
 VXLAN_PORT = 4789
@@ -49,6 +49,7 @@ class Swarm:
     net: emu.Emulation = field(init=False)
     manager: emu.Host = field(init=False)
     worker: emu.Host = field(init=False)
+    underlay: str | None = None
     taken: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     correspondence: Correspondence = field(default_factory=Correspondence)
 
@@ -117,7 +118,7 @@ class Swarm:
     def interface_of(self, point: str) -> str:
         """The emulated interface that stands for a recorded capture point."""
         if point == "underlay":
-            return f"{self.manager.name}:eth0"
+            return self.underlay or f"{self.manager.name}:eth0"
         if "sbox-" in point:
             return point.replace("sbox-", "/ov:")
         return point.replace("-", ":")
@@ -131,16 +132,18 @@ class Swarm:
         """The virtual time of a recorded command: what the first capture file `after` shows begins at `BEGIN_NS`."""
         return BEGIN_NS + self.recording.time_of(text, after) - self.recording.time_of(after) + delay_ns
 
-    def check(self, scenario: str, point: str, first: str | None = None) -> None:
+    def check(self, scenario: str, point: str, first: str | None = None, last: str = "captures stopped") -> None:
         """Fail with a readable text unless a capture point shows what was recorded there.
 
         first: the file with which the run began, when it is another one than that of o1's eth0.
+        last: the line of the transcript at which the comparison ends.
         """
         after = first or f"{scenario}-o1-eth0.pcap"
         begin_ns = self.when(f"{scenario}-{point}.pcap", 0, after)
-        logged_ns = self.recording.time_of("captures stopped", f"{scenario}-{point}.pcap")
+        logged_ns = self.recording.time_of(last, f"{scenario}-{point}.pcap")
         end_ns = BEGIN_NS + logged_ns - self.recording.time_of(after)
-        recorded = overlay_frames(read_pcap(self.folder / f"{scenario}-{point}.pcap"), point)
+        packets = read_pcap(self.folder / f"{scenario}-{point}.pcap")
+        recorded = overlay_frames([p for p in packets if p[0] % DAY_NS < logged_ns], point)
         packets = self.taken.get(self.interface_of(point), [])
         emulated = overlay_frames([p for p in packets if begin_ns <= p[0] < end_ns], point)
         label = f"{self.engine} {scenario}-{point}"

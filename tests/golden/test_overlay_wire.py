@@ -175,3 +175,61 @@ def samples(log: str) -> dict[str, set[str]]:
     """The neighbours in the log's samples, by moment."""
     found = re.findall(r"^--- t=(.*)\n((?:    .*\n)*)", log, re.MULTILINE)
     return {moment: set(re.findall(r"^    (\d+\.\d+\.\d+\.\d+) ", lines, re.MULTILINE)) for moment, lines in found}
+
+
+def acquainted(engine: str, cost: str) -> Swarm:
+    """As `running`; o1 and o2 have talked to each other, and remember it to the end."""
+    swarm = running(engine, cost)
+    for name in ("o1", "o2"):
+        namespace = swarm.net.container(name).namespace
+        namespace.sysctl["net.ipv4.neigh.default.base_reachable_time_ms"] = 600_000
+    swarm.net.container("o1").ping("10.0.1.4", count=1, at=BEGIN_NS - 3 * SECOND)
+    return swarm
+
+
+@swarms
+def test_the_mtu_of_containers(engine: str, cost: str) -> None:
+    """1450 bytes pass, one more doesn't, 3028 go in fragments; with eth0 at 1500 the veth refuses what is too long."""
+    swarm = acquainted(engine, cost)
+    net, o1, after = swarm.net, swarm.net.container("o1"), "f6-mtu-o1-eth0.pcap"
+    tasks = {}
+    for command, size, mode in (
+        ("ping -M do -c 2 -s 1422", 1422, "do"),
+        ("ping -M do -c 2 -s 1423", 1423, "do"),
+        ("ping -M dont -c 2 -s 3000", 3000, "dont"),
+    ):
+        at = swarm.when(f"o1# {command}", PROCESS_NS, after)
+        tasks[command] = o1.ping("10.0.1.4", count=2, size=size, dont_fragment=mode, at=at)
+    frames = [time_ns for time_ns, data in sent_by(swarm, "o1", "f6-mtu", "o1-eth0") if len(data) == 1514]
+    net.at(frames[0] - 1_000_000, o1.interface("eth0").device.set_mtu, 1500)
+    o1.ping("10.0.1.4", count=3, size=1472, dont_fragment="do", timeout="1s", at=frames[0])
+    o1.ping("10.0.1.4", count=2, size=1472, dont_fragment="dont", timeout="1s", at=frames[4])
+    net.run()
+    for point in points(engine):
+        swarm.check("f6-mtu", point)
+    for command, task in tasks.items():
+        assert times_masked(task.result.text) == times_masked(swarm.recording.output_of(command, after)), command
+
+
+@swarms
+def test_a_smaller_mtu_of_the_sending_hosts_underlay(engine: str, cost: str) -> None:
+    """vxlan0 answers "fragmentation needed" in the name of the destination, and o1 remembers the path's MTU."""
+    swarm = acquainted(engine, cost)
+    net, o1, scenario = swarm.net, swarm.net.container("o1"), "f6-underlay-mtu-1400"
+    after = f"{scenario}-o1-eth0.pcap"
+    eth0 = swarm.manager.interface("eth0").device
+    net.at(swarm.when("# ip link set eth0 mtu 1400", 0, after), eth0.set_mtu, 1400)
+    begin_ns = swarm.when("o1# ping -M do -c 3", PROCESS_NS, after)
+    first = o1.ping("10.0.1.4", count=3, size=1400, dont_fragment="do", timeout="1s", at=begin_ns)
+    o1.ping("10.0.1.4", count=2, size=1322, dont_fragment="do", timeout="1s", at=begin_ns + 3_051 * SECOND // 1000)
+    o1.ping("10.0.1.4", count=2, size=1400, dont_fragment="do", timeout="1s", at=begin_ns + 4_066 * SECOND // 1000)
+    o1.ping("10.0.1.4", count=2, size=1400, dont_fragment="dont", timeout="1s", at=begin_ns + 6_089 * SECOND // 1000)
+    for time_ns, data in sent_by(swarm, "o2", scenario, "o2-eth0"):
+        if data[12:14] == b"\x08\x06":  # on 28 o2 confirms its neighbour meanwhile, because of what happened before
+            net.at(time_ns, net.container("o2").send, data)
+    net.run()
+    # The manager's eth0 takes nothing that is longer than its MTU, so the worker's end of the cable is looked at.
+    swarm.underlay = f"{swarm.worker.name}:eth0"
+    for point in points(engine):
+        swarm.check(scenario, point, last="# ip link set eth0 mtu 1500")
+    assert "From 10.0.1.4 icmp_seq=1 Frag needed and DF set (mtu = 1350)" in first.result.text
