@@ -30,6 +30,7 @@ Address = tuple[str, int]
 OnDatagram = Callable[[bytes, Address, Frame], None]
 PAYLOAD_MAX = 65507
 FLOWS_MAX = 1024
+NEVER_NS = -(1 << 62)
 _pack_ports = Struct("!HHHH").pack
 
 
@@ -68,7 +69,6 @@ class UdpSocket:
     __slots__ = (
         "_checksum",
         "_connected",
-        "_deliver_at_ns",
         "_dont_fragment",
         "_error",
         "_flows",
@@ -82,6 +82,7 @@ class UdpSocket:
         "_tos",
         "_ttl",
         "_waiting",
+        "_woken_ns",
         "bound_address",
         "broadcast",
         "datagrams_received",
@@ -118,6 +119,7 @@ class UdpSocket:
         self.datagrams_sent = 0
         self.datagrams_received = 0
         self.dropped = 0
+        self._woken_ns = NEVER_NS
 
     # -- options: what they change is part of cached flows -------------------------------------------------------------
 
@@ -384,8 +386,8 @@ class UdpSocket:
         if cpu is None:
             self._wake((payload, source, frame))
         else:
-            wake_ns = cpu.busy_until_ns + self._namespace.cost_wakeup_ns
-            self._kernel.call_at(max(wake_ns, self._kernel.now), self._wake, (payload, source, frame))
+            self._woken_ns = wake_ns = max(cpu.wakes_at_ns(self._woken_ns), self._woken_ns)
+            self._kernel.call_at(wake_ns, self._wake, (payload, source, frame))
 
     def _waiting_live(self) -> bool:
         """Return whether somebody waits in `recv`; waiters that gave up are forgotten."""

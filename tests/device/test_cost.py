@@ -118,6 +118,36 @@ def test_a_datagram_through_veth_bridge_veth_costs_what_was_measured():
     assert 150_000 < 10**9 / path_ns < 170_000  # 160,000 datagrams per second were measured
 
 
+def test_request_and_response_without_pauses_take_the_17_us_that_were_measured():
+    costs = CostModel()
+    one_way_ns = (
+        costs.socket_send
+        + costs.ip_output
+        + 2 * costs.veth
+        + costs.bridge
+        + costs.ip_input
+        + costs.socket_receive
+        + costs.wakeup_latency_awake
+    )
+    assert 16_500 < 2 * one_way_ns < 18_500
+
+
+def test_vxlan_adds_the_3_and_a_half_us_that_were_measured():
+    costs = CostModel()
+    outer_ns = costs.vxlan_encapsulate + costs.ip_output + costs.ip_input + costs.vxlan_decapsulate
+    underlay_ns = costs.veth  # where this was measured
+    assert 3_300 < costs.bridge + outer_ns + underlay_ns < 3_700
+
+
+def test_used_time_is_the_time_of_all_traversals_without_the_gaps():
+    work = Work()
+    for name in "ab":
+        work.cpu.start(work.do, (name, 100))
+    work.kernel.call_at(1000, lambda _: work.cpu.start(work.do, ("c", 50)))
+    work.kernel.run()
+    assert work.cpu.used_ns == 250
+
+
 def test_a_ping_takes_about_65_us_most_of_it_for_waking_up():
     costs = CostModel()
     crossing = 2 * costs.veth + costs.bridge
