@@ -154,11 +154,11 @@ class Swarm:
 def overlay_frames(packets: list[tuple[int, bytes]], point: str) -> list[Seen]:
     """Decode what is compared.
 
-    On the underlay only VXLAN: the swarm's own traffic (TCP 2377, TCP and UDP 7946) and the hosts' ARP are not
-    emulated, or depend on it. Elsewhere IPv6 and IGMP are left out, as emu does not speak them yet.
+    On the underlay only VXLAN without TCP inside: the swarm's own traffic (TCP 2377, TCP and UDP 7946) and the hosts'
+    ARP are not emulated, or depend on it. Elsewhere IPv6 and IGMP are left out, as emu does not speak them yet.
     """
     if point == "underlay":
-        return [Seen(time_ns, decode_vxlan(data)) for time_ns, data in packets if is_vxlan(data)]
+        return [Seen(time_ns, decode_vxlan(data)) for time_ns, data in packets if is_vxlan(data) and not has_tcp(data)]
     return [
         Seen(time_ns, decode(data))
         for time_ns, data in packets
@@ -169,6 +169,11 @@ def overlay_frames(packets: list[tuple[int, bytes]], point: str) -> list[Seen]:
 def is_vxlan(data: bytes) -> bool:
     """Whether a frame is UDP to VXLAN's port."""
     return data[12:14] == b"\x08\x00" and data[23] == 17 and int.from_bytes(data[36:38], "big") == VXLAN_PORT
+
+
+def has_tcp(data: bytes) -> bool:
+    """Whether the inner packet of a VXLAN frame is TCP."""
+    return data[OUTER_LENGTH + 12 : OUTER_LENGTH + 14] == b"\x08\x00" and data[OUTER_LENGTH + 23] == 6
 
 
 def decode_vxlan(data: bytes) -> dict[str, Any]:

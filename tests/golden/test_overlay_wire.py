@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+import emu
 from emu.wire.address import mac_to_bytes
 from tests.golden.compare import LATER_WORK, read_pcap
-from tests.golden.overlay import BEGIN_NS, ENGINES, MANAGER, WORKER, Swarm
+from tests.golden.overlay import BEGIN_NS, ENGINES, MANAGER, WORKER, Swarm, decode_vxlan, has_tcp, is_vxlan
 from tests.golden.recording import DAY_NS, DOCKER_EXEC_NS, DOCKER_RUN_NS, PROCESS_NS, SECOND
 
 swarms = pytest.mark.parametrize(
@@ -233,3 +234,33 @@ def test_a_smaller_mtu_of_the_sending_hosts_underlay(engine: str, cost: str) -> 
     for point in points(engine):
         swarm.check(scenario, point, last="# ip link set eth0 mtu 1500")
     assert "From 10.0.1.4 icmp_seq=1 Frag needed and DF set (mtu = 1350)" in first.result.text
+
+
+@swarms
+def test_outer_source_ports_tos_and_ttl(engine: str, cost: str) -> None:
+    """One port for all pings and ICMP errors of a pair, one for each UDP flow; ECN is copied, DSCP and TTL are not."""
+    swarm = acquainted(engine, cost)
+    net, o1, after = swarm.net, swarm.net.container("o1"), "f5-srcport-underlay.pcap"
+    origin_ns = swarm.recording.time_of(after)
+    recorded = [
+        (BEGIN_NS + time_ns % DAY_NS - origin_ns, decode_vxlan(data))
+        for time_ns, data in read_pcap(swarm.folder / after)
+        if is_vxlan(data) and not has_tcp(data)
+    ]
+    requests = [time_ns for time_ns, fields in recorded if fields.get("icmp.type") == 8]
+    o1.ping("10.0.1.4", count=2, at=requests[0])
+    for time_ns, options in zip(requests[2:], ({"tos": 0xB8}, {"tos": 2}, {"tos": 3}, {"ttl": 1}), strict=True):
+        o1.ping("10.0.1.4", count=1, at=time_ns, **options)
+    for time_ns, fields in recorded:
+        if fields.get("udp.destination_port") == 9:
+            net.at(time_ns, send_datagram, o1, fields["udp.source_port"])
+    net.run()
+    swarm.check("f5-srcport", "underlay", after)
+    assert {port for (pool, port) in swarm.correspondence.recorded_to_emulated if pool == "port"} >= {59161}
+
+
+def send_datagram(container: emu.Container, port: int) -> None:
+    """The recorded script's datagram from one port to the discard port of o2."""
+    socket = container.udp(port)
+    socket.sendto(b"a" * 20, ("10.0.1.4", 9))
+    socket.close()
