@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from emu import inspection
 from emu.attachment import Attachment, Connection, Mode, read_attachment
 from emu.cnm.naming import start_order
-from emu.cnm.settings import check_settings, start_error
+from emu.cnm.settings import check_settings, setting_up
 from emu.interface import Interface
-from emu.kernel.errors import Conflict, EmuError, NotFound
+from emu.kernel.errors import Conflict, NotFound
 from emu.network import Network
 from emu.programs import Programs
 
@@ -78,6 +78,8 @@ class Container(Programs):
         self.check_exists()
         if self.running:
             return
+        if self.host.crashed:
+            raise Conflict(f"Cannot connect to the Docker daemon on {self.host.name}: it has crashed; boot() it first")
         self._sandbox = self._make_sandbox()
         self.started_ns = self.net.now
         self.net.names_have_changed()
@@ -122,18 +124,17 @@ class Container(Programs):
         controller = self.host.controller
         for connection in attachment.connections:
             # a network that was removed while the container was stopped is an error now
-            network = controller.network_to_attach(connection.network.id)
+            with setting_up(self.net.profile):
+                network = controller.network_to_attach(connection.network.id)
             if attachment.mode is Mode.OWN:
                 check_settings(self.net.profile, network, connection.settings, at_start=True)
         sandbox = controller.create_sandbox(
             self.name, self.id, hostname=self.hostname, sysctls=self.sysctls, share_host=attachment.mode is Mode.HOST
         )
         try:
-            for connection in self._start_order():
-                controller.connect(connection.network.cnm, sandbox, at_start=True, **connection.keywords())
-        except EmuError as error:
-            sandbox.delete()
-            raise start_error(self.net.profile, error) from None
+            with setting_up(self.net.profile):
+                for connection in self._start_order():
+                    controller.connect(connection.network.cnm, sandbox, at_start=True, **connection.keywords())
         except BaseException:
             sandbox.delete()
             raise
