@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from emu.cnm.endpoint import EndpointSettings
+from emu.cnm.settings import setting_up
 from emu.kernel.errors import InvalidValue
 from emu.network import Network
 
@@ -93,7 +94,8 @@ def read_attachment(
         return Attachment(Mode.CONTAINER, names[0], [], names[0].removeprefix(CONTAINER_PREFIX))
     connections: list[Connection] = []
     for choice in networks or ["bridge"]:
-        network = host.networks.find(choice) if isinstance(choice, str) else choice
+        with setting_up(host.net.profile):  # that a network does not exist shows when the container starts
+            network = host.networks.find(choice) if isinstance(choice, str) else choice
         if any(network.id == known.network.id for known in connections):
             raise InvalidValue(f"network {network.name} is given twice")
         connections.append(Connection(network))

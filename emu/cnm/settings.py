@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from emu.cnm.endpoint import EndpointSettings
@@ -87,6 +89,15 @@ def _in_subnet(network: Network, address: ipaddress.IPv4Address | None) -> bool:
 def start_error(profile: Profile, error: EmuError) -> EmuError:
     """Return the error as the engine words it when it comes up while a container starts (FACT 75)."""
     return type(error)(f"{profile.text('start_prefix')}{error}")
+
+
+@contextmanager
+def setting_up(profile: Profile) -> Iterator[None]:
+    """Let errors of what is done inside be worded as those of a container that starts (`start_error`)."""
+    try:
+        yield
+    except EmuError as error:
+        raise start_error(profile, error) from None
 
 
 def check_modes(profile: Profile, network: Network, sandbox: Sandbox) -> None:

@@ -168,10 +168,10 @@ class Replay:
 
     def _exec(self, words: list[str], command: Command) -> None:
         assert words[1:] == ["ip", "route"]
-        sandbox = self.containers[words[0]].sandbox
-        assert sandbox is not None
-        recorded = [line.split()[0] for line in command.lines if line]
-        assert [line.split()[0] for line in sandbox.namespace.routes.text().splitlines()] == recorded
+        sandbox = self._sandbox_of(words[0])
+        recorded = [" ".join(line.split()) for line in command.lines if line]
+        found = sandbox.namespace.routes.text().replace(" proto kernel", "").splitlines()  # BusyBox leaves that out
+        assert [" ".join(line.split()) for line in found] == recorded
 
     # what the recording script printed afterwards
 
@@ -191,7 +191,7 @@ class Replay:
     def _compare_container(self, note: str, where: str) -> None:
         name, _, listed = note.partition(": ")
         recorded = re.findall(r"(\S+)=(\d\S+)(?: gw=(\S*|invalid IP))? mac=(\S*)", listed)
-        sandbox = self.containers[name].sandbox
+        sandbox = self._sandbox_of(name)
         found = {}
         for endpoint in sandbox.endpoints if sandbox is not None else ():
             gateway = "" if endpoint.gateway is None else str(endpoint.gateway)
@@ -204,6 +204,9 @@ class Replay:
                 assert own_gateway == gateway.replace("invalid IP", ""), where
             if self.engine == "20.10" or self._has_fixed_mac(name):
                 assert own_mac == mac, where
+
+    def _sandbox_of(self, name: str) -> Any:
+        return self.containers[name].sandbox
 
     def _has_fixed_mac(self, name: str) -> bool:
         return any(entry.settings.mac_address for entry in self.containers[name]._attachments.values())
