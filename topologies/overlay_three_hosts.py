@@ -8,7 +8,7 @@ that has its destination, and what stays on one host does not even reach vxlan0.
 
 What to look at in Wireshark (out/overlay_three_hosts/capture.pcapng):
 
-* `vxlan && frame.interface_name == "host3:eth0"`   only what app and db say to each other: web's frames never come here.
+* `vxlan && frame.interface_name == "host3:eth0"`   only what app and db say to each other: none of web's frames.
 * `icmp && frame.interface_name == "host1/shop:br0"`   the pings of web, to the same host and to another one.
 * `icmp && frame.interface_name == "host1/shop:vxlan0"`   of these only the second kind.
 * `arp && frame.interface_name contains "vxlan0"`   announcements and questions end here: vxlan0 answers from its

@@ -99,6 +99,10 @@ class Ipv4Input:
                 return
             frame = whole
             data = frame.data
+        chain = self._namespace.input_chain
+        if not chain.is_open and not chain.accepts(interface.device.name, data[14:]):
+            interface.device.drop(frame, DropReason.FIREWALL)
+            return
         handler = self.handlers.get(data[23])
         if handler is not None:
             handler(interface, frame, is_broadcast)

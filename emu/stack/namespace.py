@@ -14,6 +14,7 @@ from emu.stack.bridge_netfilter import BridgeNetfilter
 from emu.stack.forward import Forwarding
 from emu.stack.icmp import PROTOCOL_ICMP, Icmp
 from emu.stack.ident import IdentCounters
+from emu.stack.input_chain import InputChain
 from emu.stack.interface import Interface, InterfaceAddress
 from emu.stack.ipv4 import Ipv4Input
 from emu.stack.neighbour import NeighbourTable
@@ -47,7 +48,8 @@ class Namespace:
     on_device_added: called with each device that joins. sysctls: initial settings, by Linux name.
 
     devices: name -> device. routes, neighbours, filter, sysctl: as `ip route`, `ip neigh`, `iptables -S FORWARD` and
-    `sysctl` would show them; raw: the drops of iptables' raw table. tunnels: UDP ports of tunnel devices (VXLAN).
+    `sysctl` would show them; input_chain: as `iptables -S INPUT` would; raw: the drops of iptables' raw table.
+    tunnels: UDP ports of tunnel devices (VXLAN).
     generation: grows whenever a cached way out may have become wrong.
     """
 
@@ -85,6 +87,7 @@ class Namespace:
         self.raw = RawTable()
         self.filter = Filter()
         self.filter.on_change(self._rules_changed)
+        self.input_chain = InputChain(self.flush_caches)
         self.pmtu = PmtuCache()
         self.idents = IdentCounters(kernel.random(f"IP identification of {name}"))
         self.socket_random = kernel.random(f"sockets of {name}")

@@ -1,7 +1,7 @@
 """The FORWARD chain of a namespace as data: ordered rules over devices and prefixes, and a policy.
 
 It is what isolation between bridges, `icc=false` and internal networks need. Limits: no connection tracking, no ports,
-no NAT, no other chains.
+no NAT. What is for the namespace itself passes the INPUT chain instead (`input_chain`).
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Filter:
             listener()
 
 
-class _Prefix:
+class Prefix:
     """A prefix to compare addresses with."""
 
     __slots__ = ("negated", "network", "shift")
@@ -160,6 +160,7 @@ class _Prefix:
         self.network = int.from_bytes(network, "big") >> self.shift
 
     def matches(self, address: bytes) -> bool:
+        """Tell whether an address is in the prefix, or not in it for a negated one."""
         return (int.from_bytes(address, "big") >> self.shift == self.network) is not self.negated
 
 
@@ -172,11 +173,11 @@ class _Compiled:
         self.accepts = rule.verdict == ACCEPT
         self.in_device = rule.in_device
         self.out_device = rule.out_device
-        self.source = None if rule.source is None else _Prefix(rule.source)
-        self.destination = None if rule.destination is None else _Prefix(rule.destination)
+        self.source = None if rule.source is None else Prefix(rule.source)
+        self.destination = None if rule.destination is None else Prefix(rule.destination)
 
     def matches_devices(self, in_device: str, out_device: str) -> bool:
-        return _device_matches(self.in_device, in_device) and _device_matches(self.out_device, out_device)
+        return device_matches(self.in_device, in_device) and device_matches(self.out_device, out_device)
 
     def matches(self, in_device: str, out_device: str, packet: bytes) -> bool:
         return (
@@ -186,7 +187,8 @@ class _Compiled:
         )
 
 
-def _device_matches(pattern: str | None, name: str) -> bool:
+def device_matches(pattern: str | None, name: str) -> bool:
+    """Tell whether a device name fits a pattern of a rule; see `ForwardRule`."""
     if pattern is None:
         return True
     negated = pattern.startswith("!")

@@ -219,6 +219,8 @@ class Udp:
             interface.device.drop(frame, reason)
 
     def _remember(self, interface: Interface, frame: Frame, flow: ReceiveFlow | TunnelReceiveFlow) -> None:
+        if not self._namespace.input_chain.is_open:
+            return  # every datagram must pass the rules
         flows = interface.receive_flows
         if len(flows) >= RECEIVE_FLOWS_MAX:
             flows.clear()

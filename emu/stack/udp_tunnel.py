@@ -55,7 +55,6 @@ class UdpTunnels:
         if port in self.receivers or self._namespace.udp.has_socket(port):
             raise Conflict(f"UDP port {port} of {self.name} is in use: address already in use")
         self.receivers[port] = receiver
-        self._namespace.flush_receive_flows()
 
     def close(self, port: int) -> None:
         """Give a port back."""
@@ -133,7 +132,7 @@ class UdpTunnels:
     ) -> TunnelSendFlow | None:
         """Make a fast way for many frames of one flow; see `TunnelTransport.tunnel_flow`."""
         path = self._namespace.output.path(destination)
-        if isinstance(path, int) or path.is_local or not path.cacheable or path.next_hop is None:
+        if isinstance(path, int) or not path.cacheable or path.next_hop is None:
             return None
         neighbour = path.interface.neighbours.get(path.next_hop)
         if neighbour is None or neighbour.state not in SENDABLE_STATES or neighbour.mac is None:
