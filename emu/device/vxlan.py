@@ -266,7 +266,6 @@ class VxlanDevice(NetDevice):
             self._size_limit = -1
         else:  # a bridge forwards to a port only what fits its MTU and a VLAN tag (FACT 29)
             self._size_limit = self.mtu + FRAME_EXTRA_BYTES if self.master is not None else 1 << 30
-        self.flows.clear()
         super()._changed()
 
     def set_up(self) -> None:
@@ -294,7 +293,6 @@ class VxlanDevice(NetDevice):
         costs = None if self.cpu is None else self.cpu.costs
         self.encapsulate_cost_ns = 0 if costs is None else costs.vxlan_encapsulate
         self.decapsulate_cost_ns = 0 if costs is None else costs.vxlan_decapsulate
-        self.flows.clear()
 
     # -- showing ------------------------------------------------------------------------------------------------------
 

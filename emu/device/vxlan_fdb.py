@@ -101,7 +101,6 @@ class VxlanFdb:
         if address in entry.remotes:
             raise Conflict(f"{ipv4_to_text(address)} is in the flood list of {self._device.label} already: file exists")
         entry.remotes.append(address)
-        self._device.flush_flows()
         return entry
 
     def remove(self, mac: str | bytes, remote: str | bytes | None = None) -> None:
@@ -132,11 +131,9 @@ class VxlanFdb:
         ageing_ns = parse_time_ns(ageing, "ageing time")
         self.entries()  # forgets what was too old already
         self.ageing_ns = ageing_ns or NEVER_NS
-        self._device.flush_flows()
 
     def _enter(self, mac: bytes, remote: bytes) -> VxlanFdbEntry:
         entry = VxlanFdbEntry(mac, remote, True, self._device.kernel.now)
-        self._entries.pop(mac, None)
         self._entries[mac] = entry
         self._device.flush_flows()
         return entry
@@ -148,8 +145,7 @@ class VxlanFdb:
         entry = self._entries.get(mac)
         if entry is None or self._device.kernel.now - entry.expires_from_ns < self.ageing_ns:
             return entry
-        del self._entries[mac]
-        self._device.flush_flows()
+        del self._entries[mac]  # flows that remember it see its age themselves
         return None
 
     def touch(self, mac: bytes) -> None:

@@ -215,6 +215,18 @@ def test_a_request_without_an_entry_is_swallowed_and_counted():
     assert outer(world) == []
 
 
+@pytest.mark.parametrize("target", [bytes((127, 0, 0, 1)), bytes((224, 0, 0, 1))])
+def test_nobody_is_asked_for_loopback_or_multicast_addresses(target):
+    world, c1, _ = two_containers()
+    overlay = world.nodes[0].networks[VNI]
+    request = BROADCAST_MAC + MAC_1 + b"\x08\x06\0\x01\x08\0\x06\x04\0\x01" + MAC_1 + bytes((10, 0, 1, 2))
+    transmit(c1, request + bytes(6) + target)
+    overlay.namespace.interface("vxlan0").neighbour(target).make_permanent(MAC_2)
+    world.run(SECOND)
+    assert world.arrived("c1:eth0") == []
+    assert overlay.vxlan0.l3_misses == 0
+
+
 def test_an_entry_that_is_not_confirmed_is_not_given_away():
     world, c1, _ = two_containers()
     overlay = world.nodes[0].networks[VNI]
@@ -431,6 +443,9 @@ def test_two_networks_share_the_port_and_stay_apart():
     pingers[1].ping("10.0.1.4")
     world.run(2 * SECOND)
     assert len(pingers[1].replies) == 2, "the port stays open for the other one"
+    here.vxlan0.delete()
+    assert world.nodes[0].root.tunnels.vxlan_sockets == {}
+    assert world.nodes[0].root.tunnels.receivers == {}
 
 
 def test_a_frame_for_a_vtep_on_the_same_host_is_handed_over_without_a_tunnel():

@@ -15,7 +15,7 @@ SENDING = 1 + 10 + 100 + 1_000 + 200 + 10 + 2
 RECEIVING = 20 + 10_000 + 2_000 + 1_000 + 100 + 10_000 + 100_000
 
 
-@pytest.mark.parametrize("forget", [False, True], ids=["known flow", "new flow every time"])
+@pytest.mark.parametrize("forget", ["nothing", "flows", "ways"])
 def test_every_step_of_both_hosts_is_charged(forget):
     world, c1, c2 = two_containers(cost=COSTS)
     incoming, outgoing = c2.udp_socket(), c1.udp_socket()
@@ -25,8 +25,11 @@ def test_every_step_of_both_hosts_is_charged(forget):
     vxlan0 = world.nodes[0].networks[VNI].vxlan0
 
     def send() -> None:
-        if forget:
+        if forget == "flows":
             vxlan0.flush_flows()
+        elif forget == "ways":
+            for node in world.nodes:
+                node.root.flush_caches()
         outgoing.sendto(bytes(1000), ("10.0.1.4", 9))
 
     for number in range(5):
@@ -35,6 +38,16 @@ def test_every_step_of_both_hosts_is_charged(forget):
     line_ns = (1092 + 24) * 8 + 50_000
     expected = SENDING + line_ns + RECEIVING
     assert [time_ns - 10 * MS * number for number, time_ns in enumerate(arrived)][1:] == [expected] * 4
+
+
+def test_an_answer_that_the_cpu_has_no_room_for_is_dropped():
+    world, _, _ = two_containers(cost=COSTS)
+    node = world.nodes[0]
+    vxlan0 = node.networks[VNI].vxlan0
+    node.cpu.backlog_limit = 0
+    node.cpu.busy_until_ns = SECOND
+    vxlan0.answer(bytes(60), 1)
+    assert [(reason, where) for _, reason, where in world.drops] == [("CPU_BACKLOG_FULL", vxlan0.label)]
 
 
 def test_all_interfaces_of_a_host_show_one_traversal_at_one_time_and_the_answers_later():

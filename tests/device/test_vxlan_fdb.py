@@ -76,6 +76,56 @@ def test_permanent_entries_stay():
     assert vxlan0.fdb.text().endswith("permanent\n")
 
 
+def test_traffic_from_an_address_keeps_its_entry_young_and_permanent_ones_permanent():
+    world, vxlan0 = device()
+    vxlan0.fdb.add_permanent(C2, VTEP_2)
+    learned, own = b"\x02\0\0\0\0\x09", b"\x02\0\0\0\0\x01"
+    remote = bytes((198, 18, 0, 2))
+    for second in (0, 200, 400):
+        world.run(second * SECOND + 1)
+        for source in (learned, C2_MAC):
+            vxlan0.decapsulate(Frame(b"", 1), bytes(8) + own + source + b"\x88\xb5", remote, 0)
+    assert vxlan0.fdb.text(statistics=True).count("used 0/0") == 2
+    world.run(700 * SECOND)
+    assert [entry.mac for entry in vxlan0.fdb.entries()] == [learned, C2_MAC]
+    world.run(700 * SECOND + 1)
+    vxlan0.decapsulate(Frame(b"", 1), bytes(8) + own + learned + b"\x88\xb5", bytes((198, 18, 0, 3)), 0)
+    assert [entry.remotes[0][3] for entry in vxlan0.fdb.entries()] == [3, 2], "too old: learned anew"
+    world.run(2000 * SECOND)
+    assert [entry.mac for entry in vxlan0.fdb.entries()] == [C2_MAC]
+
+
+def test_an_entry_that_is_too_old_is_learned_anew_even_from_the_same_vtep():
+    world, vxlan0 = device()
+    frame = bytes(8) + bytes(6) + C2_MAC + b"\x88\xb5"
+    vxlan0.decapsulate(Frame(b"", 1), frame, bytes((198, 18, 0, 2)), 0)
+    first = vxlan0.fdb.lookup(C2_MAC)
+    wait(world, 301)
+    vxlan0.decapsulate(Frame(b"", 1), frame, bytes((198, 18, 0, 2)), 0)
+    assert vxlan0.fdb.lookup(C2_MAC) is not first
+
+
+def test_sending_and_answering_arp_count_as_use_and_not_as_news():
+    world, c1, _ = two_containers()
+    fdb = world.nodes[0].networks[VNI].vxlan0.fdb
+    socket = c1.udp_socket()
+    used = []
+    fdb_lines = lambda: used.append(fdb.text(statistics=True).split("used ")[1].split(" ")[0])  # noqa: E731
+    world.nodes[1].networks[VNI].vxlan0.set_down()  # so that nothing comes back
+    arp = (
+        b"\xff" * 6
+        + c1.device("eth0").mac
+        + bytes.fromhex("0806000108000604000102420a0001020a0001020000000000000a000104")
+    )
+    world.at(10 * SECOND, lambda: c1.device("eth0").transmit(Frame(arp, 1)))
+    for second in (20, 30, 40):
+        world.at(second * SECOND, lambda: socket.sendto(b"", ("10.0.1.4", 9)))
+    for second in (11, 21, 31, 41):
+        world.at(second * SECOND, fdb_lines)
+    world.run(50 * SECOND)
+    assert used == ["1/11", "1/21", "1/31", "1/41"]
+
+
 def test_ageing_can_be_set_and_a_longer_time_revives_nothing():
     world, vxlan0 = device()
     vxlan0.fdb.set_ageing("10s")
@@ -174,18 +224,34 @@ def test_flood_and_learn_finds_the_other_side_by_itself():
 def test_a_change_of_the_fdb_takes_effect_on_flows_that_are_running():
     world, c1, _ = two_containers(hosts=3)
     fdb = world.nodes[0].networks[VNI].vxlan0.fdb
+    for node in world.nodes[1:]:
+        world.nodes[0].root.neighbours.add_permanent("eth0", node.address, node.eth0.mac.hex(":"))
     socket = c1.udp_socket()
 
     def send() -> None:
-        socket.sendto(bytes(10), ("10.0.1.4", 9))
+        for _ in range(2):
+            socket.sendto(bytes(10), ("10.0.1.4", 9))
 
-    for millisecond in (0, 10, 20, 30, 40):
-        world.at(millisecond * 1_000_000, send)
-    world.at(25_000_000, lambda: fdb.replace(C2, VTEP_3))
-    world.at(35_000_000, lambda: fdb.remove(C2))
-    world.run(SECOND)
-    sent = [data for data in world.sent("host1:eth0") if data[12:14] == b"\x08\x00" and data[73] == 17]
-    assert [data[33] for data in sent] == [2, 2, 2, 3]
+    changes = [
+        lambda: None,
+        lambda: fdb.replace(C2, VTEP_3),
+        lambda: fdb.remove(C2),
+        lambda: fdb.snoop(C2_MAC, bytes((198, 18, 0, 2))),
+        lambda: fdb.snoop(C2_MAC, bytes((198, 18, 0, 3))),
+        fdb.flush,
+        lambda: fdb.add_permanent(C2, VTEP_2),
+        lambda: fdb.flush(permanent=True),
+    ]
+    for number, change in enumerate(changes):
+        world.at(number * SECOND, change)
+        world.at(number * SECOND + 1, send)
+    world.run(20 * SECOND)
+    sent = [
+        (time_ns // SECOND, frame.data[33])
+        for time_ns, way, frame in world.seen["host1:eth0"]
+        if way == 2 and frame.data[12:14] == b"\x08\x00" and frame.data[73] == 17
+    ]
+    assert sent == [(0, 2)] * 2 + [(1, 3)] * 2 + [(3, 2)] * 2 + [(4, 3)] * 2 + [(6, 2)] * 2
 
 
 def test_a_learned_entry_that_a_running_flow_uses_ages_all_the_same():

@@ -69,6 +69,20 @@ def test_a_flow_is_not_mixed_up_with_one_of_another_tos_ttl_or_destination_mac()
     assert vteps(world) == [2, 2, 2, 3, 2] * 2
 
 
+def test_tcp_and_udp_between_the_same_ports_are_different_flows():
+    world, _, _ = two_containers()
+    known_underlay(world)
+    vxlan0 = world.nodes[0].networks[VNI].vxlan0
+    udp = udp_frame(MAC_2)
+    tcp = udp[:23] + b"\x06" + udp[24:]
+    for data in (udp, tcp, udp, tcp):
+        vxlan0.transmit(Frame(data, 1))
+    world.run(SECOND)
+    ports = [data[34:36] for data in world.sent("host1:eth0") if data[36:38] == b"\x12\xb5"]
+    assert (ports[0], ports[1]) == (ports[2], ports[3])
+    assert ports[0] != ports[1]
+
+
 def test_a_flow_that_went_to_the_flood_list_follows_when_its_destination_is_learned():
     world, _, _ = two_containers(hosts=3, proxy=False)
     known_underlay(world)
@@ -148,4 +162,9 @@ def test_without_a_bridge_it_is_an_interface_and_long_packets_are_fragmented_by_
     world.run(SECOND)
     assert len(pinger.replies) == 2, "only a bridge port answers that a packet is too long"
     assert [len(data) for data in world.sent("host1:eth0") if len(data) > 1000] == [1514]
+    world.nodes[0].root.device("vxlan0").transmit(Frame((b"\x02" * 12 + b"\x88\xb5").ljust(1800, b"."), 1))
+    world.run(2 * SECOND)
+    assert len(world.sent("host1:eth0")[-1]) == 14 + 20 + 1816 - 1480, (
+        "its own MTU limits nothing: Linux leaves it to the stack"
+    )
     assert world.nodes[0].root.neighbours.text().splitlines()[-1].startswith("10.30.0.2 dev vxlan0 lladdr")

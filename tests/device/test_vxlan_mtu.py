@@ -148,6 +148,15 @@ def test_fast_flows_notice_a_smaller_mtu_at_once():
     assert [len(data) for data in sent] == [1492, 1492, 1492, 14 + 996, 14 + 502]
 
 
+def test_a_flow_of_small_packets_does_not_let_a_long_one_through():
+    world, c1, _ = two_containers(underlay_mtu=1400)
+    socket = c1.udp_socket()
+    for millisecond, size in ((0, 10), (10, 10), (20, 10), (30, 1400)):
+        world.at(millisecond * MS, lambda size=size: socket.sendto(bytes(size), ("10.0.1.4", 9)))
+    world.run(SECOND)
+    assert [(kind, code) for _, kind, code, _ in world.icmp("c1:eth0") if kind == 3 and code == 4] == [(3, 4)]
+
+
 def test_a_learned_path_mtu_of_the_underlay_counts_too():
     world, c1, _ = two_containers()
     world.nodes[0].root.learn_pmtu(bytes((198, 18, 0, 2)), 1300)

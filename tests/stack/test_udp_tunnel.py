@@ -6,6 +6,7 @@ import pytest
 
 from emu.kernel.errors import Conflict
 from emu.stack.namespace import Namespace
+from emu.stack.udp_tunnel import TEMPLATES_MAX
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
 from emu.wire.vxlan import build_vxlan_header
@@ -98,6 +99,8 @@ def test_wrong_checksums_are_noticed_when_the_link_altered_the_frame_or_all_are_
     device.receive(Frame(bad, 4))
     assert [packet_id for *_, packet_id in receiver.arrived] == [1, 3]
     assert [reason for _, reason, _ in world.drops] == ["UDP_CHECKSUM"] * 2
+    device.receive(Frame(good[:18] + b"??" + good[20:], 5))
+    assert world.drops[-1][1] == "IP_CHECKSUM"
     unsummed = good[:40] + b"\0\0" + good[42:-1] + b"?"
     device.receive(Frame(unsummed, 5))
     assert receiver.arrived[-1][3] == 5, "without a checksum there is nothing to verify"
@@ -184,6 +187,34 @@ def test_a_flow_ends_when_anything_it_rests_on_changes():
         assert not flow.send(Frame(bytes(20), 2))
         world.run(2 * MS)
         assert len(sent(world)) == before
+
+
+def test_there_is_no_fast_way_to_a_neighbour_that_must_be_confirmed():
+    world, h1, _, _ = tunnelled()
+    h1.tunnels.send_udp(40000, H2, PORT, b"inner", packet_id=1)
+    world.run(MS)
+    neighbour = h1.interface("eth0").neighbours[H2]
+    world.run(60 * SECOND)
+    assert neighbour.state == "STALE"
+    assert h1.tunnels.tunnel_flow(40000, H2, PORT, HEADER) is None
+
+
+def test_a_flow_keeps_a_bounded_number_of_lengths():
+    world, h1, _, _ = tunnelled()
+    h1.tunnels.send_udp(40000, H2, PORT, b"inner", packet_id=1)
+    world.run(MS)
+    flow = h1.tunnels.tunnel_flow(40000, H2, PORT, HEADER)
+    for length in range(TEMPLATES_MAX + 5):
+        assert flow.send(Frame(bytes(length), 2))
+    assert len(flow._templates) == 5
+
+
+def test_the_receiver_remembers_the_flow():
+    world, h1, h2, _ = tunnelled()
+    h1.tunnels.send_udp(40000, H2, PORT, b"inner", packet_id=1)
+    h1.tunnels.send_udp(40001, H2, PORT, bytes(3000), packet_id=1)
+    world.run(SECOND)
+    assert H1 + H2 + (40000).to_bytes(2, "big") + PORT.to_bytes(2, "big") in h2.receive_flows
 
 
 def test_there_is_no_fast_way_while_a_learned_path_mtu_may_expire():
