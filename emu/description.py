@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NetworkDescription:
-    """A network: its driver, subnets and gateways."""
+    """A network: its driver, subnets and gateways; the VNIs of an overlay network, one for each subnet."""
 
     name: str
     driver: str
@@ -28,6 +28,7 @@ class NetworkDescription:
     gateways: list[str]
     bridge: str | None
     internal: bool
+    vnis: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ def _network(network: Network) -> NetworkDescription:
         gateways=[str(pool.gateway.ip) for pool in network.cnm.pools if pool.gateway is not None],
         bridge=network.bridge,
         internal=network.cnm.internal,
+        vnis=[] if network.cnm.overlay is None else list(network.cnm.overlay.vnis),
     )
 
 

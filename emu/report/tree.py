@@ -65,6 +65,7 @@ def _network_line(network: NetworkDescription) -> str:
     facts = [network.driver, *network.subnets]
     facts += [f"gateway {gateway}" for gateway in network.gateways]
     facts += [f"bridge {network.bridge}"] if network.bridge else []
+    facts += [f"VNI {vni}" for vni in network.vnis]
     facts += ["internal"] if network.internal else []
     return f"network [bold]{escape(network.name)}[/bold]  {escape(', '.join(facts))}"
 
