@@ -11,7 +11,7 @@ What to look at in Wireshark (out/overlay_two_hosts/capture.pcapng holds every i
 * `vxlan.vni == 4097`        the tunnelled frames on the underlay, at host1:eth0 and host2:eth0: outer Ethernet, IPv4,
                              UDP and VXLAN headers, then the inner frame. 4096 is the swarm's ingress network, 4097 the
                              first network of a user. 84 bytes of inner IP are 134 outside.
-* `frame.packet_id == 17`    one echo request on all of its way: web:eth0, veth1, br0 and vxlan0 of host1/shop,
+* `frame.packet_id == 19`    one echo request on all of its way: web:eth0, veth1, br0 and vxlan0 of host1/shop,
                              host1:eth0, host2:eth0, vxlan0, br0 and veth1 of host2/shop, db:eth0. Take any id from
                              the column.
 * `arp && frame.interface_name == "host1/shop:vxlan0"`   web's question for db, and vxlan0's own answer a moment later
