@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from emu.cli.bench import bench
 from emu.cli.run import run
 from emu.cli.show import show
 from emu.cli.wireshark_profile import wireshark_profile
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(show)
 app.command(name="wireshark-profile")(wireshark_profile)
+app.add_typer(bench, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

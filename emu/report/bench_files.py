@@ -1,0 +1,77 @@
+"""The result of `emu bench overlay` as files: JSON with everything, CSV with one row per point.
+
+Nothing in them depends on the machine, the clock or the number of workers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from emu.kernel.errors import InvalidValue
+from emu.scenario.overlay_bench.cases import CASES
+from emu.scenario.overlay_bench.point import PointResult
+from emu.scenario.overlay_bench.sweep import Benchmark
+from emu.version import __version__
+
+JSON_FILE, CSV_FILE = "overlay.json", "overlay.csv"
+
+
+def write_files(benchmark: Benchmark, folder: Path) -> list[Path]:
+    """Write overlay.json and overlay.csv and return their paths."""
+    texts = {JSON_FILE: json_text(benchmark), CSV_FILE: csv_text(benchmark)}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
+
+
+def make_folder(folder: Path) -> Path:
+    """Make the folder for results. Raises InvalidValue when it can't be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / JSON_FILE).write_text("")
+    except OSError as error:
+        raise InvalidValue(
+            f"{folder}: the results can't be written there: {error.strerror}; choose another --out"
+        ) from None
+    return folder
+
+
+def json_text(benchmark: Benchmark) -> str:
+    """The sweep, the cases and the results."""
+    document: dict[str, Any] = {
+        "emu": __version__,
+        "sweep": asdict(benchmark.sweep),
+        "cases": {name: CASES[name].title for name in benchmark.cases},
+        "not_built": list(benchmark.not_built),
+        "results": [asdict(result) for result in benchmark.results],
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def csv_text(benchmark: Benchmark) -> str:
+    """One row per point; the parts of latency are columns of their own."""
+    text = io.StringIO()
+    rows = [row_of(result) for result in benchmark.results]
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+def row_of(result: PointResult) -> dict[str, Any]:
+    """A result as one flat row."""
+    row = asdict(result)
+    point, latency = row.pop("point"), row.pop("latency")
+    parts = latency.pop("parts_ns")
+    return {
+        **point,
+        **row,
+        **{f"latency_{name}": value for name, value in latency.items()},
+        **{f"latency_{name}_ns": value for name, value in parts.items()},
+    }

@@ -1,0 +1,136 @@
+"""The sweep: all points, on all cores, in an order that does not depend on how many there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from emu.kernel.errors import InvalidValue
+from emu.kernel.units import parse_rate_bps, parse_time_ns
+from emu.scenario.overlay_bench.cases import CASES
+from emu.scenario.overlay_bench.point import Point, PointResult, run_point
+from emu.scenario.overlay_bench.traffic import NUMBER_BYTES, TRAFFIC
+
+PAYLOAD_MAX = 65_507
+Progress = Callable[[int, int], object]
+"""Called with how many points are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What to measure: every combination of these.
+
+    payloads, underlay_mtus: in bytes. stream_count, request_count: datagrams and requests per point.
+    window: datagrams on the way at once in a stream. rate, delay: of the cable between the hosts.
+    """
+
+    payloads: tuple[int, ...] = (64, 128, 256, 512, 1024, 1396, 1422, 1472, 2048, 4096, 8192, 8972)
+    underlay_mtus: tuple[int, ...] = (1450, 1500, 9000)
+    cases: tuple[str, ...] = tuple(CASES)
+    traffics: tuple[str, ...] = tuple(TRAFFIC)
+    stream_count: int = 4000
+    request_count: int = 500
+    window: int = 64
+    rate: str = "1Gbit"
+    delay: str = "50us"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise InvalidValue for what cannot be measured."""
+        for payload in self.payloads:
+            if not NUMBER_BYTES <= payload <= PAYLOAD_MAX:
+                raise InvalidValue(f"payload of {payload} bytes: expected {NUMBER_BYTES} to {PAYLOAD_MAX}")
+        for mtu in self.underlay_mtus:
+            if not 600 <= mtu <= 65535:
+                raise InvalidValue(f"underlay MTU of {mtu} bytes: expected 600 to 65535")
+        for what, names, table in (("case", self.cases, CASES), ("traffic", self.traffics, TRAFFIC)):
+            for name in names:
+                if name not in table:
+                    raise InvalidValue(f'no {what} "{name}"; there are: {", ".join(table)}')
+        if min(self.stream_count, self.request_count, self.window) < 1:
+            raise InvalidValue("counts and window of a benchmark are 1 or more")
+        if not all((self.payloads, self.underlay_mtus, self.cases, self.traffics)):
+            raise InvalidValue("nothing to measure: a list of the sweep is empty")
+        parse_rate_bps(self.rate)
+        parse_time_ns(self.delay, "delay")
+
+    def points(self, cases: tuple[str, ...]) -> Iterator[Point]:
+        """All points of some cases, in the order of results."""
+        for traffic in self.traffics:
+            count = self.request_count if traffic == "udp-request-response" else self.stream_count
+            for mtu in self.underlay_mtus:
+                for payload in self.payloads:
+                    for case in cases:
+                        yield Point(
+                            case, traffic, mtu, payload, count, self.window, self.rate, self.delay, self.seed
+                        )  # fmt: skip
+
+
+DEFAULT = Sweep()
+QUICK = Sweep(payloads=(64, 512, 1422, 8192), underlay_mtus=(1500, 9000), stream_count=600, request_count=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """The results, in the order of `Sweep.points`; not_built: names of the cases that were left out for that reason."""
+
+    sweep: Sweep
+    results: tuple[PointResult, ...]
+    not_built: tuple[str, ...]
+
+    def find(self, case: str, traffic: str, underlay_mtu: int, payload_bytes: int) -> PointResult | None:
+        """The result of one point, or None when it was not measured."""
+        wanted = (case, traffic, underlay_mtu, payload_bytes)
+        for result in self.results:
+            point = result.point
+            if (point.case, point.traffic, point.underlay_mtu, point.payload_bytes) == wanted:
+                return result
+        return None
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The names of the cases that were measured."""
+        return tuple(name for name in self.sweep.cases if name not in self.not_built)
+
+
+def run_benchmark(sweep: Sweep = DEFAULT, *, workers: int | None = None, progress: Progress | None = None) -> Benchmark:
+    """Measure all points of a sweep.
+
+    workers: processes that measure at the same time; None takes one per core, 1 measures in this process. The results
+    are the same, bit for bit. progress: is told after each point.
+    Raises InvalidValue for a sweep that cannot be measured.
+    """
+    sweep.check()
+    if workers is not None and workers < 1:
+        raise InvalidValue(f"workers must be 1 or more, not {workers}")
+    built = tuple(name for name in sweep.cases if CASES[name].is_built())
+    points = list(sweep.points(built))
+    tell = progress or (lambda done, total: None)
+    tell(0, len(points))
+    count = min(workers or os.cpu_count() or 1, len(points))
+    results = _measure_here(points, tell) if count == 1 else _measure_in_pool(points, count, tell)
+    return Benchmark(sweep, tuple(results), tuple(name for name in sweep.cases if name not in built))
+
+
+def _measure_here(points: list[Point], tell: Progress) -> list[PointResult]:
+    results = []
+    for point in points:
+        results.append(run_point(point))
+        tell(len(results), len(points))
+    return results
+
+
+def _measure_in_pool(points: list[Point], workers: int, tell: Progress) -> list[PointResult]:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            futures = [pool.submit(run_point, point) for point in points]
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                tell(done, len(points))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
