@@ -95,8 +95,6 @@ class Swarm:
         self._manager = SwarmManager(
             self._net.kernel, self._net.profile, options, plane, self._reaches_manager, self.settle_addresses
         )
-        if not self._net.hosts:
-            self._net.add_host("host1")
         for host in self._net.hosts.values():
             if host.name not in self._manager.nodes:
                 self.join(host)

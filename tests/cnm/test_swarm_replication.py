@@ -180,6 +180,17 @@ def test_a_short_interruption_removes_nothing_but_what_was_missed_is_caught_up()
     assert table.log == ["+e1", "+e2"]
 
 
+def test_nodes_that_meet_for_the_first_time_have_nothing_to_recover_from() -> None:
+    world = World(SLOW, nodes="")
+    world.away.add("b")
+    for node in "ab":
+        world.plane.node_joined(node)
+    table = world.use("a")
+    world.start("b", "e1")
+    world.repair("b")
+    assert table.log == ["+e1"]
+
+
 def test_with_instant_a_cut_and_a_repair_show_at_once() -> None:
     world = World(INSTANT)
     table = world.use("a")

@@ -408,6 +408,21 @@ def test_no_address_for_the_load_balancer_leaves_nothing_behind() -> None:
         _ = net.networks.get("tiny").on(net.hosts["host1"]).namespace
 
 
+def test_a_swarm_may_begin_before_there_are_hosts() -> None:
+    net = emu.Emulation(cost="none")
+    net.swarm.init(control_plane="delayed", propagation=("1ms", "2ms"), propagation_to={"host2": ("1s", "1s")})
+    assert net.swarm.nodes == []
+    net.add_link(net.add_host("host1"), net.add_host("host2"))
+    net.networks.create("shop", driver="overlay", attachable=True)
+    run(net, "host1", "web")
+    run(net, "host2", "db")
+    net.run(until="990ms")
+    assert len(known_at(net, "host1")) == 2
+    assert known_at(net, "host2") == {}
+    net.run(until="1010ms")
+    assert len(known_at(net, "host2")) == 2
+
+
 def test_a_swarm_begins_once() -> None:
     net = two_hosts()
     with pytest.raises(Conflict, match="This node is already part of a swarm"):

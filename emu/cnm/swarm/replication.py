@@ -114,13 +114,17 @@ class _Table:
 
 
 class _Contact:
-    """What one node thinks of another: heard is False from an interruption until the node is believed again."""
+    """What one node thinks of another: heard is False from an interruption until the node is believed again.
 
-    __slots__ = ("heard", "reachable", "timer")
+    has_met: they have reached each other before, so that there is something to recover from.
+    """
+
+    __slots__ = ("has_met", "heard", "reachable", "timer")
 
     def __init__(self, reachable: bool, timer: Timer) -> None:
         self.reachable = reachable
         self.heard = reachable
+        self.has_met = reachable
         self.timer = timer
 
 
@@ -187,6 +191,8 @@ class Replication:
                 contact.reachable = reachable
                 contact.heard = False
                 delay = self._draw(self._delays.recovery if reachable else self._delays.detection)
+                if not contact.has_met:
+                    contact.has_met, delay = True, 0
                 if delay:
                     contact.timer.start(delay)
                 else:
