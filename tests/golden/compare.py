@@ -49,6 +49,7 @@ IGNORED_FIELDS = {
 }
 
 FIXED_MACS = (bytes(6), b"\xff" * 6)
+DOCKER_MAC = b"\x02\x42"
 FIRST_EPHEMERAL_PORT = 32768
 
 
@@ -233,6 +234,8 @@ class Correspondence:
         """Whether the two values may stand for each other; the first meeting decides."""
         if pool == "mac" and (recorded in FIXED_MACS or emulated in FIXED_MACS):
             return bool(recorded == emulated)
+        if pool == "mac" and not _same_kind_of_mac(recorded, emulated):
+            return False
         if pool == "port" and (recorded < FIRST_EPHEMERAL_PORT or emulated < FIRST_EPHEMERAL_PORT):
             return bool(recorded == emulated)
         if pool.startswith("ip id") and (recorded == 0 or emulated == 0):
@@ -242,6 +245,11 @@ class Correspondence:
         forward = self.recorded_to_emulated.setdefault((pool, recorded), emulated)
         backward = self.emulated_to_recorded.setdefault((pool, emulated), recorded)
         return bool(forward == emulated and backward == recorded)
+
+
+def _same_kind_of_mac(recorded: bytes, emulated: bytes) -> bool:
+    """Whether both are unicast or not, random or not, and both or none begin with Docker's 02:42."""
+    return recorded[0] & 3 == emulated[0] & 3 and (recorded[:2] == DOCKER_MAC) == (emulated[:2] == DOCKER_MAC)
 
 
 def difference(
@@ -329,7 +337,9 @@ def _cause(frames: Sequence[Seen], index: int) -> int | None:
     for earlier in range(index - 1, -1, -1):
         if _conversation(frames[earlier].fields) == key:
             gap_ns = now_ns - frames[earlier].time_ns
-            return earlier if TIMER_NS <= gap_ns <= RELATED_NS else None
+            if gap_ns <= RELATED_NS:
+                return earlier if gap_ns >= TIMER_NS else None
+            break
     if fields.get("arp.operation") == "request" and fields["eth.dst"] not in FIXED_MACS:
         for earlier in range(index):
             candidate = frames[earlier].fields

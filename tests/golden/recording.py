@@ -17,11 +17,15 @@ FOLDER = Path(__file__).parent
 
 SECOND = 1_000_000_000
 SEED = 1
+SILENT = {("20.10", "a1-startlife", "docker0")}
+"""Where nothing was recorded of what is compared: a starting container of engine 20.10 sends nothing (FACT 10)."""
 DAY_NS = 86_400 * SECOND
 TIMER_SLOT_NS = 256_000_000
 """Linux's timer slots for waits of 2 to 16 s (`emu.kernel.jiffies`)."""
 SOFTIRQ_NS = 50_000
 """Roughly how long after the tick a timer's frame is seen."""
+LATE_NS = 300_000_000
+"""How far a frame may be from its recorded time of day: a slot of those, and what a command takes to start."""
 DOCKER_EXEC_NS = 75_000_000
 """`docker exec` takes so long until the program in the container runs (recorded: 60 to 90 ms)."""
 PROCESS_NS = 25_000_000
@@ -180,11 +184,17 @@ class Run:
         stopped_ns = self.recording.time_of("captures stopped", after=f"{name}-docker0.pcap")
         first_ns, last_ns = self.when(logged_ns), self.when(stopped_ns)
         recorded = compared(read_pcap(self.recording.folder / f"{name}-{point}.pcap"))
-        packets = self.taken.get(self.interface_of(point), [])
-        emulated = compared(packet for packet in packets if first_ns <= packet[0] < last_ns)
+        packets = [packet for packet in self.taken[self.interface_of(point)] if first_ns <= packet[0] < last_ns]
+        emulated = compared(packets)
+        assert len(emulated) == len(packets), f"{name}-{point}: emu speaks a protocol that the comparison leaves out"
+        silent = (self.recording.engine, name, point) in SILENT
+        assert bool(recorded) is not silent, f"{name}-{point}: {len(recorded)} frames recorded are compared"
         if crossing:
             recorded, emulated = in_order_of_senders(recorded), in_order_of_senders(emulated)
         exact_macs = bytes.fromhex("0242ac") if self.recording.engine == "20.10" else None
         label = f"{self.recording.engine} {name}-{point}"
         text = difference(label, recorded, emulated, self.correspondence, exact_macs)
         assert text is None, "\n" + str(text)
+        for index, (one, other) in enumerate(zip(recorded, emulated, strict=True), 1):
+            late_ns = other.time_ns - self.when(one.time_ns % DAY_NS)
+            assert abs(late_ns) <= LATE_NS, f"{label}: frame {index} comes {late_ns / 1e6:.0f} ms late"

@@ -55,9 +55,36 @@ def test_what_is_left_out_may_only_become_less() -> None:
 
 
 def test_other_random_values_that_correspond_one_to_one_are_the_same() -> None:
-    old, new = frames()[0][1][6:12], bytes.fromhex("0242ac110002")
+    old, new = frames()[0][1][6:12], bytes.fromhex("0e42ac110002")
     packets = [(time_ns, data.replace(old, new)) for time_ns, data in frames()]
     assert verdict(packets) is None
+
+
+@pytest.mark.parametrize("new", ["0242ac110002", "001122334455"], ids=["02:42 of 20.10", "a manufacturer's"])
+def test_a_mac_of_another_kind_is_different(new: str) -> None:
+    old = frames()[0][1][6:12]
+    text = verdict([(time_ns, data.replace(old, bytes.fromhex(new))) for time_ns, data in frames()])
+    assert text is not None
+    assert "differs in eth.src, arp.sender_mac" in text.splitlines()[0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_frame_of_a_recording_that_is_compared_whole_was_cut(engine: str) -> None:
+    for path in sorted((FOLDER / engine / "a-default-bridge").glob("*.pcap")):
+        content, position = path.read_bytes(), 24
+        while position < len(content):
+            captured, length = struct.unpack_from("<II", content, position + 8)
+            assert captured == length, path.name
+            position += 16 + captured
+
+
+def test_a_second_confirmation_of_the_same_neighbour_is_timed_too() -> None:
+    packets = compared_packets()
+    again = [(time_ns + 30_000_000_000, data) for time_ns, data in packets[2:]]
+    late = [*again[:-2], *((time_ns + 2_000_000_000, data) for time_ns, data in again[-2:])]
+    text = difference("test", compared(packets + again), compared(packets + late), Correspondence())
+    assert text is not None
+    assert f"frame {len(packets + again) - 1} comes" in text
 
 
 @pytest.mark.parametrize(
