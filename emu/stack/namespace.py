@@ -28,6 +28,7 @@ from emu.stack.sysctl import Sysctls
 from emu.stack.udp import PROTOCOL_UDP, ReceiveFlow, Udp
 from emu.stack.udp_socket import UdpSocket
 from emu.stack.udp_tunnel import TunnelReceiveFlow, UdpTunnels
+from emu.stack.xfrm import Xfrm
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.drop import DropReason
 
@@ -49,7 +50,7 @@ class Namespace:
 
     devices: name -> device. routes, neighbours, filter, sysctl: as `ip route`, `ip neigh`, `iptables -S FORWARD` and
     `sysctl` would show them; input_chain: as `iptables -S INPUT` would; raw: the drops of iptables' raw table.
-    tunnels: UDP ports of tunnel devices (VXLAN).
+    tunnels: UDP ports of tunnel devices (VXLAN). xfrm: IPsec.
     generation: grows whenever a cached way out may have become wrong.
     """
 
@@ -100,6 +101,7 @@ class Namespace:
         self.ipv4.handlers[PROTOCOL_ICMP] = self.icmp.receive
         self.ipv4.handlers[PROTOCOL_UDP] = self.udp.receive
         self.icmp.error_handlers[PROTOCOL_UDP] = self.udp.error_arrived
+        self.xfrm = Xfrm(self)
         self._read_costs(cost)
         self._read_sysctls()
 

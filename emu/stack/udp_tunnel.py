@@ -14,9 +14,11 @@ from emu.stack.flow import SENDABLE_STATES
 from emu.stack.output import build_packet
 from emu.wire.checksum import checksum_sum
 from emu.wire.drop import DropReason
+from emu.wire.esp import esp_length
 from emu.wire.frame import Frame
 from emu.wire.ipv4 import PROTOCOL_UDP
 from emu.wire.udp import build_udp
+from emu.wire.vxlan import HEADER_LENGTH as VXLAN_HEADER_LENGTH
 from emu.wire.vxlan import VxlanFlowTemplate
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from emu.stack.interface import Interface
     from emu.stack.namespace import Namespace
     from emu.stack.output import Path
+    from emu.stack.xfrm_flow import EncryptedDevice
+    from emu.stack.xfrm_guard import CleartextGuard
 
 _from_bytes = int.from_bytes
 TEMPLATES_MAX = 64
@@ -40,13 +44,14 @@ class UdpTunnels:
     name: the namespace's. receivers: UDP port -> who takes what arrives there. vxlan_sockets: kept by the devices.
     """
 
-    __slots__ = ("_namespace", "name", "receivers", "vxlan_sockets")
+    __slots__ = ("_guards", "_namespace", "name", "receivers", "vxlan_sockets")
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
         self.name = namespace.name
         self.receivers: dict[int, TunnelReceiver] = {}
         self.vxlan_sockets: dict[int, VxlanSocket] = {}
+        self._guards: dict[int, CleartextGuard] = {}
 
     # -- ports --------------------------------------------------------------------------------------------------------
 
@@ -55,11 +60,22 @@ class UdpTunnels:
         if port in self.receivers or self._namespace.udp.has_socket(port):
             raise Conflict(f"UDP port {port} of {self.name} is in use: address already in use")
         self.receivers[port] = receiver
+        guard = self._guards.get(port)
+        if guard is not None:
+            self.set_guard(port, guard)
 
     def close(self, port: int) -> None:
         """Give a port back."""
         del self.receivers[port]
         self._namespace.flush_receive_flows()
+
+    def set_guard(self, port: int, guard: CleartextGuard) -> None:
+        """Let a guard look at everything that arrives on a port first, from now on and whoever opens it."""
+        self._guards[port] = guard
+        receiver = self.receivers.get(port)
+        if receiver is not None:
+            guard.receiver, self.receivers[port] = receiver, guard
+            self._namespace.flush_receive_flows()
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
@@ -98,7 +114,10 @@ class UdpTunnels:
         path = namespace.output.path(destination)
         if isinstance(path, int):
             return DropReason.NO_ROUTE
-        if dont_fragment and len(payload) + 28 > path.mtu:
+        state = namespace.xfrm.outbound(path.source, destination, destination_port, payload[:VXLAN_HEADER_LENGTH])
+        if isinstance(state, DropReason):
+            return state
+        if dont_fragment and (len(payload) + 28 if state is None else esp_length(len(payload) + 8) + 20) > path.mtu:
             return DropReason.FRAGMENTATION_NEEDED
         if len(payload) + 28 > 65535:
             return DropReason.VXLAN_TOO_BIG
@@ -113,6 +132,11 @@ class UdpTunnels:
             tos=tos,
             dont_fragment=dont_fragment,
         )
+        if state is not None:
+            sealed = namespace.xfrm.encrypt(packet, state)
+            if isinstance(sealed, DropReason):
+                return sealed
+            packet = sealed
         if namespace.cpu is not None:
             namespace.cpu.busy_until_ns += namespace.cost_ip_output_ns
         namespace.output.send(path, packet, packet_id, altered)
@@ -137,8 +161,13 @@ class UdpTunnels:
         neighbour = path.interface.neighbours.get(path.next_hop)
         if neighbour is None or neighbour.state not in SENDABLE_STATES or neighbour.mac is None:
             return None
+        encrypted = self._namespace.xfrm.device_for(path, destination, destination_port, header)
+        if isinstance(encrypted, DropReason):
+            return None
         flow = TunnelSendFlow(self._namespace, path, destination, header, checksum)
         flow.describe(neighbour.mac, source_port, destination_port, ttl, tos, dont_fragment)
+        if encrypted is not None:
+            flow.device, flow.inner_max = encrypted, encrypted.inner_max
         return flow
 
 
@@ -176,7 +205,7 @@ class TunnelSendFlow:
         self._checksum = checksum
         self._counter = namespace.idents.counter(path.source, destination, PROTOCOL_UDP)
         self._templates: dict[int, VxlanFlowTemplate] = {}
-        self.device: NetDevice = path.interface.device
+        self.device: NetDevice | EncryptedDevice = path.interface.device
         self.cpu: HostCpu | None = namespace.cpu
         self.cost_ns = namespace.cost_ip_output_ns
         self.inner_max = path.mtu - OUTER_HEADERS

@@ -36,6 +36,13 @@ class DropReason(Enum):
     VXLAN_ARP_CONSUMED = "the VXLAN device's ARP proxy has no answer"
     VXLAN_ECN = "the tunnel met congestion and the inner packet does not support ECN"
     VXLAN_TOO_BIG = "longer than the underlay's MTU leaves room for"
+    # IPsec
+    ESP_TRUNCATED = "the ESP packet is cut off"
+    ESP_INTEGRITY = "the ESP integrity check failed"
+    ESP_REPLAY = "the ESP sequence number was seen before or is too old"
+    ESP_NO_STATE = "no IPsec security association fits"
+    ESP_SEQUENCE_END = "the IPsec security association has used up its sequence numbers"
+    ESP_CLEARTEXT = "not encrypted, but its overlay network is"
     # Ethernet and IP input
     OTHER_HOST = "not addressed to this interface"
     UNKNOWN_ETHERTYPE = "no protocol handles this EtherType"
