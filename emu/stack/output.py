@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from emu.stack.route import Route
 
 DONT_FRAGMENT = 0x4000
+ANY = bytes(4)
+LOOPBACK_ADDRESS = b"\x7f\0\0\x01"
 LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 _pack_header = Struct("!BBHHHBBH4s4s").pack
 _ROUTE_ERRORS = {"unreachable": errno.EHOSTUNREACH, "prohibit": errno.EACCES, "blackhole": errno.EINVAL}
@@ -78,6 +80,11 @@ def build_packet(
     return header[:10] + internet_checksum(header).to_bytes(2, "big") + header[12:] + payload
 
 
+def meant_by(destination: bytes, source: bytes | None) -> bytes:
+    """Return the address that a program means: 0.0.0.0 is the one it sends from, or 127.0.0.1, as in Linux."""
+    return destination if destination != ANY else source or LOOPBACK_ADDRESS
+
+
 class Path:
     """The way to a destination.
 
@@ -94,7 +101,7 @@ class Path:
         self.next_hop = next_hop
         self.mac = mac
         self.source = source
-        self.mtu = interface.device.mtu
+        self.mtu: int = interface.device.mtu
         self.is_local = False
         self.is_broadcast = False
         self.locked = False

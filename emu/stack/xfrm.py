@@ -1,9 +1,9 @@
 """IPsec of one namespace, as far as Docker's encrypted overlays need it: ESP in transport mode for tunnels over UDP.
 
 Going out, a mark says which VNIs are to be encrypted (Docker: a rule in the mangle table), and a policy says with which
-security association for which destination. Coming in, the SPI says which association decrypts; then the packet inside is
-taken in as if it had come in so. A VNI can be protected: what comes for it in the clear is dropped (Docker: a rule
-in the INPUT chain). Source: reference 4.7.
+security association for which destination. Coming in, the SPI says which association decrypts; then the packet inside
+is taken in as if it had come so. What comes for such a VNI in the clear is dropped (Docker: a rule in the INPUT chain).
+Source: reference 4.7.
 
 Limits: no tunnel mode, no policies for forwarded or received packets, no extended sequence numbers, no lifetimes; a
 packet that a policy applies to and no association fits is dropped at once, as if nobody listened for acquire messages.

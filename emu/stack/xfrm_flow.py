@@ -19,15 +19,16 @@ UDP_AND_TUNNEL_HEADERS = 16
 class EncryptedDevice:
     """Takes the finished frames of a tunnel flow, encrypts them and hands them to the device.
 
-    inner_max: the longest frame in the tunnel that leaves in one piece.
+    inner_max: the longest frame in the tunnel that leaves in one piece. mac: the device's.
     """
 
-    __slots__ = ("_device", "_state", "_xfrm", "inner_max")
+    __slots__ = ("_device", "_state", "_xfrm", "inner_max", "mac")
 
     def __init__(self, xfrm: Xfrm, state: SecurityAssociation, path: Path) -> None:
         self._xfrm = xfrm
         self._state = state
         self._device = path.interface.device
+        self.mac: bytes = self._device.mac
         self.inner_max = payload_max(path.mtu - 20) - UDP_AND_TUNNEL_HEADERS
 
     def transmit(self, frame: Frame) -> bool:

@@ -2,8 +2,8 @@
 
     SPI 4 | sequence number 4 | IV 8 | encrypted: payload, padding 1 2 3 …, pad length 1, next header 1 | ICV 8
 
-Linux calls the algorithm `rfc4106(gcm(aes))`, 64-bit ICV. The nonce is a 4-byte salt and the IV; SPI and sequence number
-are authenticated, not encrypted. Docker takes the SPI itself as the salt.
+Linux calls the algorithm `rfc4106(gcm(aes))`, 64-bit ICV. The nonce is a 4-byte salt and the IV; SPI and sequence
+number are authenticated, not encrypted. Docker takes the SPI itself as the salt.
 
 The cipher comes from the package `cryptography`, the extra `crypto`.
 """
