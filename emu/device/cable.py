@@ -137,13 +137,15 @@ class CableDirection:
         else:
             self.deliver = destination.arrive
         source.send = self.send
-        # The commonest line has a way in of its own that saves a call per frame.
-        plain = (
-            self.send == self._send_serialized and self.cpu is None and not (self.framing_bytes or self.minimum_bytes)
-        )
-        source.transmit = self._transmit_serialized if plain else source.transmit_generally
+        # The commonest lines have a way in of their own that saves a call per frame.
+        if self.send != self._send_serialized or self.cpu is not None:
+            source.transmit = source.transmit_generally
+        elif self.framing_bytes or self.minimum_bytes:
+            source.transmit = self._transmit_framed
+        else:
+            source.transmit = self._transmit_serialized
 
-    # -- the way in of a line with nothing but a rate and a delay, on a host whose work is free -----------------------
+    # -- the ways in of lines with nothing but a rate and a delay, on hosts whose work is free ------------------------
 
     def _transmit_serialized(self, frame: Frame) -> bool:
         """Do what `WiredDevice.transmit_generally` and `_send_serialized` do, in one go."""
@@ -161,6 +163,30 @@ class CableDirection:
             source.tx_dropped += 1
             return self._refuse(frame)
         self.busy = done = start + size * self.per_byte
+        heappush(self.heap, (done + self.delay_ns, 1, sequence, self.deliver, frame))
+        source.tx_packets += 1
+        source.tx_bytes += size
+        tap = source.tap
+        if tap is not None:
+            tap(now, frame, DIRECTION_OUT)
+        return True
+
+    def _transmit_framed(self, frame: Frame) -> bool:
+        """Do the same on Ethernet, where framing takes time, too, and short frames take as long as the shortest."""
+        source = self.source
+        size = len(frame.data)
+        if size > source.size_limit:
+            return source.refuse(frame, size)
+        now = self.kernel.now
+        sequence = self.next_sequence()
+        start = self.busy
+        on_line = size if size > self.minimum_bytes else self.minimum_bytes
+        if start <= now:
+            start = now
+        elif not self.queue.admit(now, start, on_line, sequence):
+            source.tx_dropped += 1
+            return self._refuse(frame)
+        self.busy = done = start + (on_line + self.framing_bytes) * self.per_byte
         heappush(self.heap, (done + self.delay_ns, 1, sequence, self.deliver, frame))
         source.tx_packets += 1
         source.tx_bytes += size

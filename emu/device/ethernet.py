@@ -8,6 +8,7 @@ from emu.device.cable import Cable
 from emu.device.netdevice import FRAME_EXTRA_BYTES
 from emu.device.wired import WiredDevice
 from emu.kernel.errors import Conflict
+from emu.kernel.tap import DIRECTION_IN
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
 
@@ -32,10 +33,18 @@ class EthernetPort(WiredDevice):
 
     def receive(self, frame: Frame) -> None:
         """Take a frame from the cable (see `NetDevice.receive`)."""
-        if len(frame.data) > self.mtu + FRAME_EXTRA_BYTES:
-            self.drop_received(frame, DropReason.FRAME_TOO_BIG)
-        else:
-            super().receive(frame)
+        size = len(frame.data)
+        if not self.is_up or size > self.mtu + FRAME_EXTRA_BYTES:
+            self.drop_received(frame, DropReason.FRAME_TOO_BIG if self.is_up else DropReason.DEVICE_DOWN)
+            return
+        self.rx_packets += 1
+        self.rx_bytes += size
+        tap = self.tap
+        if tap is not None:
+            tap(self.kernel.now, frame, DIRECTION_IN)
+        upper = self.upper
+        if upper is not None:
+            upper(frame)
 
     def _charge(self) -> None:
         costs = None if self.cpu is None else self.cpu.costs

@@ -30,7 +30,7 @@ def test_the_sum_and_the_checksum_are_those_of_the_textbook(data):
 
 @pytest.mark.parametrize("fill", [b"\xff", b"\x00", b"\x00\x00\x00\x01", bytes(range(251)), b"\x80" * 7 + b"\x01"])
 def test_every_length_at_which_the_folding_changes_gives_the_textbook_sum(fill):
-    edges = (256, 257, 511, 512, 513, 1000, 1023, 1024, 1025, 1472, 2047, 2048, 2049, 4096, 4097, 9001)
+    edges = (256, 257, 511, 512, 513, 1023, 1024, 1025, 1472, 1535, 1536, 1537, 2047, 2048, 2049, 4096, 4097, 9001)
     for length in edges:
         data = (fill * length)[:length]
         assert checksum.checksum_sum(data) == textbook_sum(data), length
