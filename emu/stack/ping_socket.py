@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emu.kernel.errors import Conflict, InvalidValue
 from emu.stack.icmp import PROTOCOL_ICMP, IcmpError
-from emu.stack.output import build_packet, os_error
+from emu.stack.output import build_packet, meant_by, os_error
 from emu.wire.address import ipv4_to_bytes
 from emu.wire.checksum import internet_checksum
 
@@ -79,7 +79,7 @@ class PingSocket:
             )
         mode = DONT_FRAGMENT_MODES[dont_fragment]
         namespace = self._namespace
-        remote = destination if isinstance(destination, bytes) else ipv4_to_bytes(destination)
+        remote = meant_by(destination if isinstance(destination, bytes) else ipv4_to_bytes(destination), None)
         path = namespace.output.path(remote)
         if isinstance(path, int):
             raise os_error(path)
@@ -90,6 +90,8 @@ class PingSocket:
             error: Any = os_error(errno.EMSGSIZE)
             error.mtu = path.mtu
             raise error
+        if ttl is None:
+            ttl = namespace.default_ttl if path.mac is None else 1  # IP_MULTICAST_TTL
         message = _pack_echo(8, 0, 0, self.ident, sequence) + payload
         message = message[:2] + internet_checksum(message).to_bytes(2, "big") + message[4:]
         kernel = namespace.kernel
@@ -99,7 +101,7 @@ class PingSocket:
             PROTOCOL_ICMP,
             message,
             identification=0 if mode else namespace.idents.next(kernel.now, path.source, remote, PROTOCOL_ICMP),
-            ttl=namespace.default_ttl if ttl is None else ttl,
+            ttl=ttl,
             tos=tos,
             dont_fragment=bool(mode) or (mode is None and fits and not path.locked),
         )

@@ -14,7 +14,7 @@ from simpy.events import Event
 from emu.kernel.errors import InvalidValue
 from emu.stack.flow import SendFlow
 from emu.stack.fragment import truesize
-from emu.stack.output import Path, build_packet, os_error
+from emu.stack.output import Path, build_packet, meant_by, os_error
 from emu.stack.udp import ANY, PROTOCOL_UDP
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.checksum import udp_checksum
@@ -190,7 +190,7 @@ class UdpSocket:
         """Set where `send` sends to and whom datagrams are taken from; raises OSError when there is no way there."""
         self._check_open()
         _check_port(port, 1)
-        remote = ipv4_to_bytes(address)
+        remote = meant_by(ipv4_to_bytes(address), self._bound_source())
         path = self._namespace.output.path(remote, self._bound_source())
         if isinstance(path, int):
             raise os_error(path)
@@ -293,7 +293,7 @@ class UdpSocket:
         self._raise_pending_error()
         address, port = destination
         _check_port(port, 1)
-        remote = ipv4_to_bytes(address)
+        remote = meant_by(ipv4_to_bytes(address), self._bound_source())
         if len(payload) > PAYLOAD_MAX:
             raise os_error(errno.EMSGSIZE)
         namespace = self._namespace

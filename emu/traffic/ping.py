@@ -32,6 +32,8 @@ SIZE_MAX = 65_507
 TIMEVAL_BYTES = 16
 DONT_FRAGMENT = ("want", "do", "dont")
 _SHORT_SLEEP_MS = 10
+_CONNECT_ERRORS = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
+"""What Linux says of a destination that cannot be reached or is a broadcast address."""
 _BUSY_MS = 500
 """iputils waits no longer than this before it tries again what the device refused."""
 
@@ -208,8 +210,8 @@ class Ping:
         name: str | None = None,
         name_of: Callable[[str], str | None] | None = None,
     ) -> None:
-        self.address = address
-        self._address = ipv4_to_bytes(address)
+        self.address = address if address != "0.0.0.0" else "127.0.0.1"  # that is where it leads
+        self._address = ipv4_to_bytes(self.address)
         self._namespace = namespace
         self._kernel = namespace.kernel
         self._options = options if options is not None else PingOptions()
@@ -436,12 +438,12 @@ class Ping:
             counts.errors += 1
             mtu = getattr(error, "mtu", None)
             self._lines.append(self._text.too_long(mtu if mtu is not None else 0))
-        elif error.errno == errno.ENETUNREACH and not counts.transmitted:
+        elif error.errno in _CONNECT_ERRORS and not counts.transmitted:
             # iputils connects a socket first and gives up before it prints anything; BusyBox dies while it sends
             self._connected = False
             if self._options.flavour == "iputils":
                 self._lines.clear()
-            self._lines.append(self._text.no_route("Network is unreachable"))
+            self._lines.append(self._text.no_route(_error_text(error)))
             self._finish(None)
         elif error.errno != errno.ENOBUFS or self._options.flavour == "iputils":
             self._lines.append(self._text.send_failed(_error_text(error)))

@@ -123,6 +123,8 @@ class IputilsText:
     @staticmethod
     def no_route(reason: str) -> str:
         """Return the line when the destination cannot even be looked up in the routing table."""
+        if reason == "Permission denied":
+            return "ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules"
         return f"ping: connect: {reason}"
 
     @staticmethod

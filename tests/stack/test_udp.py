@@ -333,6 +333,21 @@ def test_broadcast_needs_permission_and_reaches_everybody_who_listens_also_here(
     assert world.arp_requests("h1:eth0") == []
 
 
+def test_0_0_0_0_is_the_senders_own_address() -> None:
+    world, h1, _ = two_hosts()
+    _, heard = sink(h1)
+    unbound, bound, connected = h1.udp_socket(), h1.udp_socket(), h1.udp_socket()
+    bound.bind("10.9.0.1", 5000)
+    connected.connect("0.0.0.0", 7000)
+    for socket in (unbound, bound):
+        socket.sendto(b"x", ("0.0.0.0", 7000))
+        socket.sendto(b"x", ("0.0.0.0", 7000))  # by the cached way
+    connected.send(b"x")
+    world.run()
+    assert [source[0] for _, source in heard] == ["127.0.0.1"] * 2 + ["10.9.0.1"] * 2 + ["127.0.0.1"]
+    assert world.sent("h1:eth0") == []
+
+
 def test_loopback_works_by_any_own_address_and_stays_inside() -> None:
     world, h1, _ = two_hosts()
     _, received = sink(h1)

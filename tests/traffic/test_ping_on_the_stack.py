@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import emu
 from emu.traffic.ping import PingResult
 
@@ -65,6 +67,36 @@ def test_a_network_without_a_default_route_is_unreachable_at_once() -> None:
     result = ping(net, c1, "8.8.8.8", count=3)
     assert result.text.startswith("ping: connect: Network is unreachable\n")
     assert result.transmitted == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("unreachable", "ping: connect: No route to host\n"),
+        ("blackhole", "ping: connect: Invalid argument\n"),
+        ("prohibit", "ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules\n"),
+    ],
+)
+def test_a_route_of_its_own_that_leads_nowhere_ends_ping_before_it_begins(kind: str, text: str) -> None:
+    net = emu.Emulation(seed=1, engine="29")
+    c1 = net.host.containers.run("c1")
+    c1.namespace.routes.add("10.9.0.0/16", kind=kind)
+    assert ping(net, c1, "10.9.0.1", count=3).text == text
+
+
+def test_a_broadcast_address_is_not_pinged() -> None:
+    net = emu.Emulation(seed=1, engine="29")
+    c1 = net.host.containers.run("c1")
+    result = ping(net, c1, "172.17.255.255", count=3)
+    assert result.text.startswith("ping: Do you want to ping broadcast? ")
+    assert result.transmitted == 0
+
+
+def test_0_0_0_0_is_oneself() -> None:
+    net = emu.Emulation(seed=1, engine="29")
+    c1 = net.host.containers.run("c1")
+    result = ping(net, c1, "0.0.0.0", count=1)
+    assert result.text.startswith("PING 0.0.0.0 (127.0.0.1) 56(84) bytes of data.\n64 bytes from 127.0.0.1: ")
 
 
 def test_pinging_oneself_takes_the_loopback_and_is_seen_there_only() -> None:
