@@ -221,7 +221,7 @@ class Bridge(NetDevice):
 
     def set_mac(self, mac: bytes) -> None:
         """Fix the bridge's MAC address; it no longer follows the ports."""
-        self._replace_mac(check_mac(mac, self.name))
+        self._replace_mac(check_mac(mac, self.name, may_be_zero=False))
         self._has_fixed_mac = True
         self._changed()
 

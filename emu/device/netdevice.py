@@ -197,8 +197,8 @@ class NetDevice:
         self._changed()
 
     def set_mac(self, mac: bytes) -> None:
-        """Change the MAC address; raises `InvalidValue` for a multicast address, in the words Docker passes on."""
-        self.mac = check_mac(mac, self.name)
+        """Change the MAC address; raises `InvalidValue` for a multicast one or zero, in the words Docker passes on."""
+        self.mac = check_mac(mac, self.name, may_be_zero=False)
         self._changed()
 
     def _changed(self) -> None:
@@ -282,11 +282,14 @@ def check_mtu(mtu: int, where: str) -> int:
     return mtu
 
 
-def check_mac(mac: bytes, where: str) -> bytes:
-    """Return the MAC if an interface may have it; raises `InvalidValue` for a multicast address."""
+def check_mac(mac: bytes, where: str, *, may_be_zero: bool = True) -> bytes:
+    """Return the MAC if an interface may have it; raises `InvalidValue` for a multicast address.
+
+    may_be_zero: a device can begin with zero (loopback, a bridge without ports), but zero can't be set later.
+    """
     assert isinstance(mac, bytes), f"a MAC address is six bytes, not {mac!r}"
     assert len(mac) == 6, f"a MAC address is six bytes, not {mac!r}"
-    if mac != ZERO_MAC and not is_valid_source_mac(mac):
+    if not is_valid_source_mac(mac) and not (may_be_zero and mac == ZERO_MAC):
         raise InvalidValue(
             f'error setting interface "{where}" MAC to "{mac_to_text(mac)}": cannot assign requested address'
         )

@@ -3,7 +3,7 @@
 import pytest
 
 from emu.device import Bridge, LoopbackDevice, create_veth
-from emu.kernel import Kernel, NotSupported
+from emu.kernel import InvalidValue, Kernel, NotSupported
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
 from tests.device.lan import mac
@@ -54,6 +54,14 @@ def test_listeners_hear_of_state_mtu_and_mac_and_only_of_changes():
     a.set_mac(mac(9))
     a.set_down()
     assert heard == [(True, 1500, 1), (True, 1400, 1), (True, 1400, 9), (False, 1400, 9)]
+
+
+@pytest.mark.parametrize("wrong", [bytes(6), bytes.fromhex("01005e000001")])
+def test_a_mac_that_no_sender_may_have_is_refused_as_linux_does_and_the_old_one_stays(wrong):
+    a, _ = create_veth(Kernel(), "a", mac(1), "b", mac(2))
+    with pytest.raises(InvalidValue, match=r'error setting interface "a" MAC to ".*": cannot assign requested address'):
+        a.set_mac(wrong)
+    assert a.mac == mac(1)
 
 
 def test_a_capture_learns_name_mac_mtu_speed_and_kind():
