@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emu import arguments
 from emu.container import Container
 from emu.kernel.errors import Conflict, InvalidValue, NotFound, NotSupported
 from emu.network import Network
@@ -54,18 +55,22 @@ class HostContainers:
         if dns:
             raise NotSupported("dns=: name servers are not built yet; leave it out")
         self._check_name(name)
+        for key, value in (
+            ("ipv4_address", ipv4_address), ("mac_address", mac_address), ("hostname", hostname), ("image", image),
+        ):  # fmt: skip
+            arguments.text(key, value)
         container = Container(
             self._host,
             name,
             image=image,
             command=command,
             hostname=hostname,
-            labels=dict(labels or {}),
-            sysctls=dict(sysctls or {}),
+            labels=arguments.mapping("labels", labels),
+            sysctls=arguments.mapping("sysctls", sysctls),
             network=self._choices(network),
             ipv4_address=ipv4_address,
             mac_address=mac_address,
-            aliases=tuple(aliases),
+            aliases=arguments.texts("aliases", aliases),
         )
         net = self._host.net
         interfaces = len(net.interfaces.devices)
@@ -107,7 +112,7 @@ class HostContainers:
         """Check the networks asked for; networks of other hosts are refused here."""
         if network is None:
             return []
-        choices = [network] if isinstance(network, (str, Network)) else [*network]
+        choices = list(network) if isinstance(network, Sequence) and not isinstance(network, str) else [network]
         if not choices:
             raise InvalidValue('network=[]: expected at least one network; for a container without any, "none"')
         for choice in choices:

@@ -8,7 +8,8 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from emu.capture.capture import Capture
+from emu import arguments
+from emu.capture.capture import Capture, capture_places
 from emu.cnm.profile import profile
 from emu.description import interface_words
 from emu.device.cost import CostModel, parse_cost
@@ -23,7 +24,7 @@ from emu.outcome import Expectation, task_result
 from emu.printer import FramePrinter
 from emu.result import Result
 from emu.swarm import Swarm
-from emu.task import Program, Task, call_site
+from emu.task import Program, Task, call_site, checked_script
 from emu.underlay import Underlay
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Emulation:
             raise InvalidValue(f"invalid seed {seed!r}: expected a whole number")
         if not isinstance(engine, str):
             raise InvalidValue(f'invalid engine {engine!r}: expected text, such as "29"')
+        if not isinstance(name, str):
+            raise InvalidValue(f"invalid name {name!r}: expected text")
         self.name = name
         self.seed = seed
         self.profile = profile(engine)
@@ -69,6 +72,7 @@ class Emulation:
         self.containers: dict[str, Container] = {}
         self.tasks: list[Task] = []
         self.captures: list[Capture] = []
+        self.printers: list[FramePrinter] = []
         self.folder = Path()
         self.command = f"emulation {name}, seed {seed}"
         self.captures_enabled = True
@@ -77,6 +81,7 @@ class Emulation:
         self.swarm = Swarm(self)
         self._expectations: list[Expectation] = []
         self._drops: dict[str, int] = {}
+        self._is_running = False
         self.kernel.journal.drop_listeners.append(self._count_drop)
 
     # -- what there is ------------------------------------------------------------------------------------------------
@@ -179,7 +184,9 @@ class Emulation:
         """Run a script's own SimPy process from now on; `yield` in it waits for tasks, timeouts and events."""
         if not isinstance(generator, Generator):
             raise InvalidValue(f"spawn takes a generator, such as clients(net), not {generator!r}")
-        return self.start_task(name or str(getattr(generator, "__name__", "process")), lambda: generator)
+        return self.start_task(
+            name or str(getattr(generator, "__name__", "process")), lambda: checked_script(generator)
+        )
 
     def at(self, time: str | int, function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Call a function at an absolute virtual time ("5s" or ns). Raises InvalidValue when that is in the past."""
@@ -195,10 +202,13 @@ class Emulation:
 
         if not callable(function):
             raise InvalidValue(f"at: expected a function and its arguments, not {function!r}")
+        arguments.callable_with("at", function, args, kwargs)
         self.kernel.call_at(self.start_time(time), call)
 
     def expect(self, text: str, condition: Callable[[], object]) -> None:
         """Check after the run that a condition holds; if not, it is printed and the exit code is 1."""
+        if not isinstance(text, str):
+            raise InvalidValue(f"expect {text!r}: say first in words what is expected")
         if not callable(condition):
             raise InvalidValue(f"expect {text!r}: the condition is called after the run; write lambda: ...")
         self._expectations.append(Expectation(text, condition, call_site()))
@@ -252,12 +262,22 @@ class Emulation:
         interfaces: globs such as "web:*"; None for all, also those that come later.
         split: also write one pcapng file per interface into by-interface/ beside the file.
         snaplen: bytes kept of each frame.
-        Returns None when the run was told to capture nothing.
+        Returns None when the run was told to capture nothing. Raises Conflict when another capture writes there,
+        InvalidValue for what is no path, CaptureError for one that can't be written.
         """
         if not self.captures_enabled:
             return None
+        if not isinstance(path, (str, Path)):
+            raise InvalidValue(f"capture {path!r}: expected the name of a file")
+        file = self.folder / path
+        places = capture_places(file, split)
+        if any(not other.closed and other.places & places for other in self.captures):
+            raise Conflict(
+                f"capture {path}: another capture writes there already; give this one another "
+                + ("folder, split files have the names of interfaces" if split else "name")
+            )
         capture = Capture(
-            self.kernel, self.folder / path, file_format=format, interfaces=interfaces, split=split,
+            self.kernel, file, file_format=format, interfaces=interfaces, split=split,
             snaplen=snaplen, comment=self.command,
         )  # fmt: skip
         self.captures.append(capture)
@@ -271,7 +291,9 @@ class Emulation:
 
     def print_frames(self, write: Callable[[str], None], interfaces: Sequence[str] | None = None) -> None:
         """Write a tcpdump-like line for each frame at each interface (or those that match the globs)."""
-        self.interfaces.watch(FramePrinter(write, interfaces).tap_for)
+        printer = FramePrinter(write, interfaces)
+        self.printers.append(printer)
+        self.interfaces.watch(printer.tap_for)
 
     def frame_count(self) -> int:
         """How many times a frame has passed an interface so far."""
@@ -294,8 +316,11 @@ class Emulation:
         """Run until nothing is left to do, or until a virtual time; then check what was expected.
 
         until: absolute time, "10s" or ns; None: the `until` of the emulation, if any.
-        Can be called again to continue. Captures are flushed; `close` (or a `with` block) completes them.
+        Can be called again to continue, but not by what runs in it (Conflict). Captures are flushed; `close` (or a
+        `with` block) completes them.
         """
+        if self._is_running:
+            raise Conflict("run: the emulation is running already; in a process, wait with `yield` instead")
         end_ns = self.until_ns if until is None else parse_time_ns(until, "until")
         self.underlay.settle()
         self.swarm.settle_addresses()
@@ -305,10 +330,12 @@ class Emulation:
         self.names_have_changed()
         for task in self.tasks:
             task.run_continues()
+        self._is_running = True
         try:
             if until is not None or end_ns is None or end_ns > self.kernel.now:
                 self.kernel.run(until=end_ns)
         finally:
+            self._is_running = False
             for task in self.tasks:
                 task.run_has_ended()
             for capture in self.captures:

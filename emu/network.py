@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emu import arguments
 from emu.interface import Interface
-from emu.kernel.errors import Conflict, NotFound, NotSupported
+from emu.kernel.errors import Conflict, InvalidValue, NotFound, NotSupported
+from emu.programs import Programs
 
 if TYPE_CHECKING:
     from emu.cnm.network import Network as CnmNetwork
@@ -107,18 +109,20 @@ class Network:
         """
         if ipv6_address is not None:
             raise NotSupported("ipv6_address=: IPv6 networks are not built yet; leave it out")
+        self._check_container(container)
         self._container(container).connect(
             self,
-            aliases=tuple(aliases),
-            ipv4_address=ipv4_address,
-            mac_address=mac_address,
-            gw_priority=gw_priority,
-            driver_opts=dict(driver_opts or {}),
+            aliases=arguments.texts("aliases", aliases),
+            ipv4_address=arguments.text("ipv4_address", ipv4_address),
+            mac_address=arguments.text("mac_address", mac_address),
+            gw_priority=arguments.whole_number("gw_priority", gw_priority),
+            driver_opts=arguments.mapping("driver_opts", driver_opts),
         )
 
     def disconnect(self, container: Container | str, force: bool = False) -> None:
         """Disconnect a container; its address is free at once. Raises Conflict when it is not connected."""
-        self._container(container).disconnect(self, force=force)
+        self._check_container(container)
+        self._container(container).disconnect(self, force=arguments.flag("force", force))
 
     def remove(self) -> None:
         """Remove the network. Raises Conflict while running containers are connected to it."""
@@ -127,6 +131,11 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<Network {self.name} {self.driver} {self.subnet or 'without addresses'} on {self.host.name}>"
+
+    @staticmethod
+    def _check_container(container: Container | str) -> None:
+        if not isinstance(container, (str, Programs)):
+            raise InvalidValue(f"{container!r} is no container: expected one, or its name")
 
     def _container(self, container: Container | str) -> Container:
         found = self.host.net.container(container) if isinstance(container, str) else container

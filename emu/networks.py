@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emu import arguments
 from emu.kernel.errors import InvalidValue, NotFound
 from emu.network import Network
 
@@ -51,6 +52,7 @@ class HostNetworks:
         options: of the driver, as `-o`.
         Raises Conflict, InvalidValue and NotFound in the engine's words, and then nothing has changed.
         """
+        _check_kinds(subnet, ip_range, gateway, aux_addresses, options, labels, internal, attachable, ipv6)
         if driver == OVERLAY:
             return self._host.net.swarm.create_network(
                 self._host, name, subnet, ip_range, gateway, aux_addresses, ipam, internal, attachable, ipv6, options,
@@ -150,6 +152,7 @@ class SwarmNetworks:
         connected to it. internal: without a way out. The other parameters are those of `HostNetworks.create`.
         Raises Conflict, InvalidValue, NotFound and NotSupported, and then nothing has changed.
         """
+        _check_kinds(subnet, ip_range, gateway, aux_addresses, options, labels, internal, attachable, ipv6)
         if driver == OVERLAY:
             return self._net.swarm.create_network(
                 None, name, subnet, ip_range, gateway, aux_addresses, ipam, internal, attachable, ipv6, options, labels
@@ -179,3 +182,23 @@ class SwarmNetworks:
                 network.remove()
                 removed.append(network.name)
         return removed
+
+
+def _check_kinds(
+    subnet: str | Sequence[str] | None,
+    ip_range: str | Sequence[str] | None,
+    gateway: str | Sequence[str] | None,
+    aux_addresses: Mapping[str, str] | None,
+    options: Mapping[str, Any] | None,
+    labels: Mapping[str, str] | None,
+    internal: bool,
+    attachable: bool,
+    ipv6: bool,
+) -> None:
+    """Raise InvalidValue for arguments of `create` that are of the wrong kind altogether."""
+    for name, value in (("subnet", subnet), ("ip_range", ip_range), ("gateway", gateway)):
+        arguments.text_or_texts(name, value)
+    for name, entries in (("aux_addresses", aux_addresses), ("options", options), ("labels", labels)):
+        arguments.mapping(name, entries)
+    for name, wanted in (("internal", internal), ("attachable", attachable), ("ipv6", ipv6)):
+        arguments.flag(name, wanted)

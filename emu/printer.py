@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 
 from emu.capture.interface import InterfaceInfo
+from emu.capture.patterns import InterfacePatterns
 from emu.kernel.tap import DIRECTION_IN, Tap, TappedFrame
 from emu.wire.render import render
 
@@ -15,12 +15,13 @@ class FramePrinter:
 
     def __init__(self, write: Callable[[str], None], interfaces: Sequence[str] | None = None) -> None:
         self._write = write
-        self._patterns = interfaces
+        self._patterns = InterfacePatterns(interfaces)
 
     def tap_for(self, info: InterfaceInfo) -> Tap | None:
         """A tap for an interface, or None when no glob matches it."""
         name = info.name
-        if self._patterns is not None and not any(fnmatchcase(name, pattern) for pattern in self._patterns):
+        self._patterns.note(name)
+        if not self._patterns.selects(name):
             return None
 
         def tap(now_ns: int, frame: TappedFrame, direction: int, /) -> None:
@@ -28,6 +29,10 @@ class FramePrinter:
             self._write(f"{clock(now_ns)} {name:<22} {arrow} #{frame.packet_id} {render(frame.data)}")
 
         return tap
+
+    def check_patterns(self) -> None:
+        """Raise NotFound if a glob matches none of the interfaces seen so far."""
+        self._patterns.check()
 
 
 def clock(now_ns: int) -> str:

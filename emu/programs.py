@@ -12,7 +12,7 @@ from emu.cnm.names import reverse
 from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotFound, NotSupported
 from emu.raw import Sniffer, send_frame
-from emu.task import Program, Task
+from emu.task import Program, Task, checked_script
 from emu.traffic.ping import Ping, PingOptions, PingResult, ping_options
 from emu.traffic.udp_flow import UdpSender, UdpSendResult, UdpSink
 
@@ -111,7 +111,7 @@ class Programs(ABC):
             count=count, interval=interval, size=size, ttl=ttl, dont_fragment=dont_fragment, deadline=deadline,
             timeout=timeout, pattern=pattern, tos=tos, flavour=flavour,
         )  # fmt: skip
-        shown = target.name if isinstance(target, Programs) else target
+        shown = _shown(target, "ping")
         program: Ping | None = None
 
         def run() -> Program:
@@ -154,7 +154,7 @@ class Programs(ABC):
         count or duration: how many, or how long; one of them at least. source_port: 0 takes a free one.
         numbered: datagrams carry a number and time, from which a sink tells losses. at: absolute start time.
         """
-        shown = target.name if isinstance(target, Programs) else target
+        shown = _shown(target, "udp_flow")
         keywords: dict[str, Any] = {
             "size": size, "rate": rate, "interval": interval, "count": count, "duration": duration,
             "source_port": source_port, "numbered": numbered,
@@ -208,7 +208,7 @@ class Programs(ABC):
             raise InvalidValue(f"spawn takes a generator, such as server(web), not {generator!r}")
         self.sandbox  # noqa: B018  (must be running)
         return self._start_program(
-            name or str(getattr(generator, "__name__", "process")), lambda: generator, None, None
+            name or str(getattr(generator, "__name__", "process")), lambda: checked_script(generator), None, None
         )
 
     def _start_program(
@@ -251,6 +251,15 @@ class Programs(ABC):
 
     def _refuse(self, what: str) -> NoReturn:
         raise NotSupported(f"{what} is not built yet; use ping, udp or spawn")
+
+
+def _shown(target: Programs | str, program: str) -> str:
+    """How a target is named in results. Raises InvalidValue for what can't be one."""
+    if isinstance(target, Programs):
+        return target.name
+    if not isinstance(target, str):
+        raise InvalidValue(f"{program}: expected a container, a name or an address, not {target!r}")
+    return target
 
 
 def _ping_flags(options: PingOptions) -> str:

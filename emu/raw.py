@@ -61,6 +61,8 @@ class Sniffer:
     ) -> None:
         if count is not None and (type(count) is not int or count < 1):
             raise InvalidValue(f"sniff: count must be 1 or more, not {count!r}")
+        if lfilter is not None and not callable(lfilter):
+            raise InvalidValue(f"sniff: lfilter is a function of a packet, such as lambda p: ARP in p, not {lfilter!r}")
         self._kernel = kernel
         self._device = device
         self._count = count

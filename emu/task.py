@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.events import Condition, Event, Process, Timeout
 
-from emu.kernel.errors import EmuError, TaskNotFinished
+from emu.kernel.errors import EmuError, InvalidValue, TaskNotFinished
 from emu.kernel.units import format_time_ns
 
 if TYPE_CHECKING:
@@ -148,6 +148,33 @@ class Task(Event):
             return
         self.finished_ns = self._kernel.now
         self.succeed(value)
+
+
+def checked_script(generator: Program) -> Program:
+    """Run a script's generator; what it yields must be an event. Raises InvalidValue naming the line if it is not."""
+    send: Callable[[Any], Any] = generator.send
+    value: Any = None
+    while True:
+        try:
+            event = send(value)
+        except StopIteration as end:
+            return end.value
+        if not isinstance(event, Event):
+            frame: FrameType | None = getattr(generator, "gi_frame", None)
+            problem = InvalidValue(
+                f'a process yielded {event!r}: yield a task, an event, or for a pause net.timeout("1s")'
+            )
+            if frame is not None:
+                problem.place = (frame.f_code.co_filename, frame.f_lineno)  # type: ignore[attr-defined]
+            generator.close()
+            raise problem
+        try:
+            value, send = (yield event), generator.send
+        except GeneratorExit:
+            generator.close()
+            raise
+        except Exception as error:
+            value, send = error, generator.throw
 
 
 def describe_event(event: Event | None) -> str:

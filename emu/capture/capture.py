@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -12,15 +11,16 @@ from typing import Literal
 
 from emu.capture.interface import InterfaceInfo, InterfaceStatistics
 from emu.capture.output import check_folder, safe_file_name
+from emu.capture.patterns import DROPS_NAME, InterfacePatterns
 from emu.capture.pcap import PcapWriter
 from emu.capture.pcapng import RECORDS_PER_FLUSH, PcapngInterface, PcapngWriter
-from emu.kernel import DIRECTION_IN, InvalidValue, Kernel, NotFound, Tap
+from emu.kernel import DIRECTION_IN, InvalidValue, Kernel, Tap
 from emu.kernel.tap import TappedFrame
 from emu.wire.drop import DropReason
 
 CaptureFormat = Literal["pcapng", "pcap"]
 
-DROPS_INTERFACE = InterfaceInfo(name="drops", description="dropped frames, each with its reason as comment")
+DROPS_INTERFACE = InterfaceInfo(name=DROPS_NAME, description="dropped frames, each with its reason as comment")
 """The pseudo-interface that shows every frame that was dropped anywhere, also those that no tap ever saw."""
 
 SPLIT_FOLDER = "by-interface"
@@ -103,14 +103,12 @@ class Capture:
         self.file_format = file_format
         self.closed = False
         self._kernel = kernel
-        self._patterns = _checked_patterns(interfaces)
-        self._unmatched = dict.fromkeys(self._patterns or ())
+        self._patterns = InterfacePatterns(interfaces)
         self._snaplen = _checked_snaplen(snaplen)
         self._comment = comment
         self._drop_verdicts = drop_verdicts
         self._entries: dict[InterfaceInfo, _Entry] = {}
         self._by_name: dict[str, _Entry] = {}
-        self._seen_names: dict[str, None] = {}
         self._names: dict[bytes, tuple[str, ...]] = {}
         self._file_names_taken: set[str] = set()
         self._all: PcapngWriter | None = None
@@ -156,11 +154,16 @@ class Capture:
             keep_open=keep_open,
         )
 
+    @property
+    def places(self) -> set[Path]:
+        """The file and the folders that this capture alone may write to."""
+        return capture_places(self.path, self._split_folder is not None)
+
     # -- interfaces ---------------------------------------------------------------------------------------------------
 
     def selects(self, name: str) -> bool:
         """Tell whether the interface of that name is to be captured."""
-        return self._patterns is None or any(fnmatchcase(name, pattern) for pattern in self._patterns)
+        return self._patterns.selects(name)
 
     def tap_for(self, info: InterfaceInfo) -> Tap | None:
         """Return the tap for an interface, at any time during a run, or None if it is not selected
@@ -171,9 +174,7 @@ class Capture:
         """
         if self.closed:
             return None
-        self._seen_names[info.name] = None
-        for pattern in [p for p in self._unmatched if fnmatchcase(info.name, p)]:
-            del self._unmatched[pattern]
+        self._patterns.note(info.name)
         if not self.selects(info.name):
             return None
         entry = self._entries.get(info) or self._add(info)
@@ -223,10 +224,7 @@ class Capture:
 
     def check_patterns(self) -> None:
         """Raise NotFound if a pattern matches none of the interfaces seen so far (a typing mistake)."""
-        for pattern in self._unmatched:
-            if not fnmatchcase(DROPS_INTERFACE.name, pattern):
-                known = ", ".join(self._seen_names) or "none"
-                raise NotFound(f"no interface matches {pattern!r}; there are: {known}")
+        self._patterns.check()
 
     # -- names and drops ----------------------------------------------------------------------------------------------
 
@@ -332,19 +330,14 @@ class Capture:
         self.close()
 
 
-def _checked_patterns(interfaces: Sequence[str] | None) -> tuple[str, ...] | None:
-    if interfaces is None:
-        return None
-    if isinstance(interfaces, str):
-        raise InvalidValue(f"interfaces is a list of patterns: write [{interfaces!r}]")
-    if not interfaces:
-        raise InvalidValue('an empty list of interfaces captures nothing: give patterns such as ["web1:*"]')
-    return tuple(interfaces)
+def capture_places(path: Path, split: bool) -> set[Path]:
+    """What a capture to `path` writes to: the file (pcap: the folder) and the folder of its split files."""
+    return {path.resolve(), (path.parent / SPLIT_FOLDER).resolve()} if split else {path.resolve()}
 
 
 def _checked_snaplen(snaplen: int | None) -> int:
     if snaplen is None:
         return 0
-    if not 1 <= snaplen <= 262_144:
-        raise InvalidValue(f"snaplen is {snaplen}: give the bytes to keep of each frame, 1 to 262144")
+    if type(snaplen) is not int or not 1 <= snaplen <= 262_144:
+        raise InvalidValue(f"snaplen is {snaplen!r}: give the bytes to keep of each frame, 1 to 262144")
     return snaplen

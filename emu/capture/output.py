@@ -96,7 +96,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CaptureError(f"cannot make the folder {folder} for captures: {_why(error)}") from error
+        raise CaptureError(f"cannot make the folder {folder}: {_why(error)}") from error
 
 
 def check_folder(folder: Path) -> None:

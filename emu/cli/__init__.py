@@ -5,6 +5,8 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the `emu` command with the arguments of the process."""
-    from emu.cli.app import app
-
+    try:
+        from emu.cli.app import app
+    except KeyboardInterrupt:  # while modules are still being loaded
+        raise SystemExit(130) from None
     app(prog_name="emu")

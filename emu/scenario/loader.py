@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from emu.kernel.errors import InvalidValue, NotFound
@@ -52,7 +52,7 @@ def load_topology(path: str | Path) -> Iterator[Topology]:
     module = ModuleType(MODULE_PREFIX + file.stem)
     module.__file__ = str(file)
     with _import_scope(file, module):
-        exec(compile(source, str(file), "exec"), module.__dict__)
+        exec(_compile(source, file), module.__dict__)
         yield Topology.from_function(_function(module, file), file)
 
 
@@ -65,6 +65,15 @@ def _read(file: Path) -> bytes:
         raise NotFound(f"{file}: no such file") from None
     except OSError as error:
         raise InvalidValue(f"{file}: can't be read: {error.strerror}") from None
+
+
+def _compile(source: bytes, file: Path) -> CodeType:
+    try:
+        return compile(source, str(file), "exec")
+    except (SyntaxError, ValueError) as error:
+        if isinstance(error, SyntaxError) and error.filename:  # it names the line; null bytes have none
+            raise
+        raise InvalidValue(f"{file}: is not a Python script: {error}") from None
 
 
 def _function(module: ModuleType, file: Path) -> Callable[..., Any]:

@@ -86,6 +86,8 @@ def run_topology(topology: Topology, options: RunOptions | None = None, *, watch
             result = net.run()
         for capture in net.captures:
             capture.check_patterns()
+        for printer in net.printers:
+            printer.check_patterns()
     ended_s = time.perf_counter()
     (folder / SUMMARY_FILE).write_text(json.dumps(result.summary(), indent=2) + "\n", encoding="utf-8")
     _write_timing(folder, net, built_s - started_s, ended_s - built_s)

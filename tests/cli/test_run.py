@@ -178,6 +178,7 @@ def test_a_failed_expectation_exits_1_and_says_how_to_repeat_the_run() -> None:
 WRONG: dict[str, tuple[str, list[str], str]] = {
     "a file without topology": ("x = 1", [], "script.py: has no topology; define one: def topology(net: emu.Emul"),
     "a syntax error": ("def topology(net:", [], "script.py:1: '(' was never closed"),
+    "a file that is not Python": ("x\0y", [], "script.py: is not a Python script: "),
     "a script that raises": ("def topology(net):\n    {}['x']", [], "script.py:2: KeyError: x"),
     "a mistake in the topology": (
         "def topology(net):\n    net.host.containers.run('web', network='nope')",
@@ -206,6 +207,11 @@ WRONG: dict[str, tuple[str, list[str], str]] = {
     "contradicting options": ("def topology(net): ...", ["--no-capture", "--split"], "--no-capture and --split contra"),
     "split pcap": ("def topology(net): ...", ["--format", "pcap", "--split"], "--split is for pcapng"),
     "a folder that can't be written": ("def topology(net): ...", ["--out", "/proc/x"], "/proc/x: the results can't be"),
+    "a glob of what to print that matches nothing": (
+        "def topology(net): net.host",
+        ["--print", "--no-capture", "--interfaces", "x*"],
+        "no interface matches 'x*'",
+    ),
     "a glob that matches nothing": ("def topology(net): net.host", ["--interfaces", "x*"], "no interface matches 'x*'"),
 }
 
@@ -237,6 +243,19 @@ def test_a_bug_exits_3_and_leaves_a_crash_report() -> None:
         "emu: bug in emu: AssertionError: a delay of -1 ns; please report it with out/script/crash.txt\n"
     )
     assert "call_later" in Path("out/script/crash.txt").read_text()
+
+
+def test_ctrl_c_while_modules_are_loaded_exits_130_without_a_traceback() -> None:
+    interrupted = (
+        "import sys, emu.cli\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'emu.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "emu.cli.main()"
+    )
+    done = python("-c", interrupted)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_ctrl_c_exits_130_and_the_capture_is_valid() -> None:
