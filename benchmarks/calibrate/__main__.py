@@ -1,4 +1,9 @@
-"""`python -m benchmarks.calibrate --json FILE`: measure packet costs with network namespaces (root, gcc, iproute2)."""
+"""`python -m benchmarks.calibrate --json FILE`: measure packet costs with network namespaces.
+
+Needs root, gcc, iproute2 and ping. It touches nothing outside the namespaces that it makes, `emucal<process id>-...`,
+and removes them at the end; if it is killed, `ip netns list` shows them and `ip netns del` removes them.
+`--compare FILE` shows what emu predicts beside what is in a results file, and needs no root.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibrate", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (default 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="measure nothing: compare results with emu")
     options = parser.parse_args()
+    if options.compare is not None:
+        from benchmarks.calibrate.predict import comparison
+
+        print(comparison(json.loads(options.compare.read_text(encoding="utf-8"))))
+        return 0
     try:
         if os.geteuid():
             raise CalibrationError("only root can make network namespaces")

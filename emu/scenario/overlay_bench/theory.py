@@ -32,7 +32,8 @@ TUNNEL_BYTES = {"underlay": 0, "bridge": 0, "overlay": VXLAN_BYTES, "encrypted":
 
 def network_mtu(case: str, underlay_mtu: int) -> int:
     """The largest inner IP packet, in bytes, that goes over the underlay in one piece."""
-    return underlay_mtu - TUNNEL_BYTES[case]
+    mtu = underlay_mtu - TUNNEL_BYTES[case]
+    return mtu // ESP_ALIGNMENT * ESP_ALIGNMENT if case == "encrypted" else mtu
 
 
 def frame_bytes(case: str, packet_bytes: int) -> int:
@@ -72,8 +73,8 @@ def datagram_frames(case: str, underlay_mtu: int, payload_bytes: int) -> list[in
     tunnel = TUNNEL_BYTES[case]
     if not tunnel:
         return [ETHERNET_BYTES + size for size in fragments(packet, underlay_mtu)]
-    container_mtu = max(underlay_mtu, DOCKER_MTU) - tunnel
-    inner = fragments(packet, underlay_mtu - tunnel if packet <= container_mtu else container_mtu)
+    container_mtu = network_mtu(case, max(underlay_mtu, DOCKER_MTU))
+    inner = fragments(packet, network_mtu(case, underlay_mtu) if packet <= container_mtu else container_mtu)
     outer = [frame_bytes(case, size) - ETHERNET_BYTES for size in inner]
     return [ETHERNET_BYTES + piece for size in outer for piece in fragments(size, underlay_mtu)]
 

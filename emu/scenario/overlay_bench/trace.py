@@ -15,6 +15,8 @@ from emu.kernel.tap import DIRECTION_IN
 from emu.scenario.overlay_bench.theory import on_wire_bytes
 
 if TYPE_CHECKING:
+    from emu.device.cost import HostCpu
+    from emu.device.ethernet import EthernetPort
     from emu.device.netdevice import NetDevice
     from emu.kernel.tap import Tap, TappedFrame
     from emu.scenario.overlay_bench.cases import Pair
@@ -24,7 +26,8 @@ PARTS = ("serialization", "queueing", "propagation", "processing", "encapsulatio
 
 serialization: the bits of the datagram's frames going onto the cable, preamble to gap. queueing: waiting for a CPU or
 for the cable. propagation: the cable's delay. processing: work on the hosts, without the tunnel's. encapsulation: the
-tunnel's work, which is the VXLAN device's and the outer packet's way through IP. wakeup: until a sleeping program runs.
+tunnel's work, from the VXLAN device to the network card and back: headers, encryption if any, the outer packet's way
+through IP. wakeup: until a sleeping program runs.
 Work that goes on while earlier fragments are on the cable already costs no time and is in none of these.
 """
 NS_BITS_PER_BYTE = 8 * 10**9
@@ -35,21 +38,27 @@ class _Way:
 
     __slots__ = (
         "at_container_ns",
-        "encapsulated",
+        "decapsulated_ns",
+        "encapsulated_more_ns",
+        "encapsulated_ns",
         "frame_bytes",
         "frames",
         "last_ready_ns",
         "ready_ns",
         "serialization_ns",
         "started_ns",
+        "taken_up_busy_ns",
         "taken_up_ns",
+        "tunnel_ns",
         "wire_bytes",
     )
 
     def __init__(self, started_ns: int) -> None:
         self.started_ns = started_ns
-        self.ready_ns = self.last_ready_ns = self.taken_up_ns = self.at_container_ns = -1
-        self.frames = self.frame_bytes = self.wire_bytes = self.serialization_ns = self.encapsulated = 0
+        self.ready_ns = self.last_ready_ns = self.at_container_ns = self.tunnel_ns = -1
+        self.taken_up_ns = self.taken_up_busy_ns = -1
+        self.frames = self.frame_bytes = self.wire_bytes = self.serialization_ns = 0
+        self.encapsulated_ns = self.encapsulated_more_ns = self.decapsulated_ns = 0
 
     def count(self, size: int, rate_bps: int | None) -> None:
         """Count a frame that goes over the wire, or would."""
@@ -91,7 +100,7 @@ class Trace:
             port.add_tap(self._tap_port(port))
         for device in pair.net.interfaces.devices:
             if device.kind == "vxlan":
-                device.add_tap(self._tap_tunnel)
+                device.add_tap(self._tap_tunnel(device))
 
     # -- taps ---------------------------------------------------------------------------------------------------------
 
@@ -102,7 +111,7 @@ class Trace:
             way = self._ways.get(frame.packet_id)
             if direction == DIRECTION_IN:
                 if way is not None:
-                    way.at_container_ns = now_ns if cpu is None else max(now_ns, cpu.busy_until_ns)
+                    way.at_container_ns = _busy_until(cpu, now_ns)
                 return
             if way is None:
                 way = self._ways[frame.packet_id] = _Way(now_ns)
@@ -111,27 +120,45 @@ class Trace:
 
         return tap
 
-    def _tap_port(self, port: NetDevice) -> Tap:
+    def _tap_port(self, port: EthernetPort) -> Tap:
         cpu = port.cpu
 
         def tap(now_ns: int, frame: TappedFrame, direction: int, /) -> None:
             way = self._ways.get(frame.packet_id)
             if way is None:
                 return
+            busy_ns = _busy_until(cpu, now_ns)
             if direction == DIRECTION_IN:
-                way.taken_up_ns = now_ns
+                way.taken_up_ns, way.taken_up_busy_ns = now_ns, busy_ns
                 return
-            way.last_ready_ns = now_ns if cpu is None else max(now_ns, cpu.busy_until_ns)
+            way.last_ready_ns = busy_ns
+            if way.tunnel_ns >= 0:
+                encapsulated_ns = busy_ns - port.transmit_cost_ns - way.tunnel_ns
+                if way.ready_ns < 0:
+                    way.encapsulated_ns = encapsulated_ns
+                else:
+                    way.encapsulated_more_ns += encapsulated_ns
+                way.tunnel_ns = -1
             if way.ready_ns < 0:
-                way.ready_ns = way.last_ready_ns
+                way.ready_ns = busy_ns
             way.count(len(frame.data), self._rate_bps)
 
         return tap
 
-    def _tap_tunnel(self, now_ns: int, frame: TappedFrame, direction: int, /) -> None:
-        way = self._ways.get(frame.packet_id)
-        if way is not None and direction != DIRECTION_IN:
-            way.encapsulated += 1
+    def _tap_tunnel(self, device: NetDevice) -> Tap:
+        cpu = device.cpu
+
+        def tap(now_ns: int, frame: TappedFrame, direction: int, /) -> None:
+            way = self._ways.get(frame.packet_id)
+            if way is None:
+                return
+            busy_ns = _busy_until(cpu, now_ns)
+            if direction == DIRECTION_IN:
+                way.decapsulated_ns = busy_ns - way.taken_up_busy_ns
+            else:
+                way.tunnel_ns = busy_ns
+
+        return tap
 
     # -- the sum ------------------------------------------------------------------------------------------------------
 
@@ -152,11 +179,9 @@ class Trace:
             shown = min(waiting, hidden)  # work on later fragments during which the cable was idle
             queueing += waiting - shown
             work = way.ready_ns - way.started_ns + shown + done_ns - way.taken_up_ns
-            if way.encapsulated and costs is not None:
-                encapsulation = costs.vxlan_encapsulate + costs.ip_output + costs.ip_input + costs.vxlan_decapsulate
-                if hidden:
-                    more = (way.encapsulated - 1) * (costs.vxlan_encapsulate + costs.ip_output)
-                    encapsulation += more * shown // hidden
+            encapsulation = way.encapsulated_ns + way.decapsulated_ns
+            if hidden:
+                encapsulation += way.encapsulated_more_ns * shown // hidden
         else:
             work = done_ns - way.started_ns
         wakeup = received_ns - done_ns
@@ -164,3 +189,8 @@ class Trace:
         assert min(parts) >= 0, f"packet {packet_id}: {dict(zip(PARTS, parts, strict=True))}"
         assert sum(parts) == received_ns - sent_ns, f"packet {packet_id}: {parts} of {received_ns - sent_ns} ns"
         return Split(parts, way.frames, way.frame_bytes, way.wire_bytes)
+
+
+def _busy_until(cpu: HostCpu | None, now_ns: int) -> int:
+    """When the work charged so far in this traversal is done."""
+    return now_ns if cpu is None else max(now_ns, cpu.busy_until_ns)
