@@ -170,7 +170,7 @@ def _host(host: Host) -> HostDescription:
 
 def _is_worth_showing(network: Network) -> bool:
     """Networks a script made on this host, and any other bridge or overlay network that somebody here is on."""
-    if network.driver not in ("bridge", "overlay"):
+    if network.driver not in ("bridge", "overlay", "vxlan"):
         return False
     automatic = network.name == "bridge" or network.cnm.is_gateway_bridge or network.cnm.overlay is not None
     return not automatic or bool(network.cnm.endpoints)

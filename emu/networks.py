@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emu.host import Host
 
 LOCAL_DRIVERS = ("bridge", "macvlan", "ipvlan", "host", "null")
-OVERLAY = "overlay"
+SWARM_DRIVERS = ("overlay", "vxlan")
 
 
 class HostNetworks:
@@ -43,8 +43,8 @@ class HostNetworks:
     ) -> Network:
         """Create a network, as `docker network create`.
 
-        driver: "bridge", or on the swarm's manager "overlay"; others are refused in Docker's words until they are
-            built. Overlay networks are the swarm's, `net.networks` makes them too.
+        driver: "bridge", or on the swarm's manager "overlay" or "vxlan"; others are refused in Docker's words until
+            they are built. The last two are the swarm's, `net.networks` makes them too.
         subnet: "10.0.0.0/24"; None takes the next default pool. ip_range: where containers' addresses come from.
         gateway: the host's address on it; None takes the first. aux_addresses: reserved addresses by name.
         ipam: the name of an address manager, the engine API's IPAM object, or an address manager.
@@ -53,10 +53,10 @@ class HostNetworks:
         Raises Conflict, InvalidValue and NotFound in the engine's words, and then nothing has changed.
         """
         _check_kinds(subnet, ip_range, gateway, aux_addresses, options, labels, internal, attachable, ipv6)
-        if driver == OVERLAY:
+        if driver in SWARM_DRIVERS:
             return self._host.net.swarm.create_network(
                 self._host, name, subnet, ip_range, gateway, aux_addresses, ipam, internal, attachable, ipv6, options,
-                labels,
+                labels, driver,
             )  # fmt: skip
         network = self._host.controller.create_network(
             name,
@@ -147,16 +147,18 @@ class SwarmNetworks:
     ) -> Network:
         """Create a network of the swarm, as `docker network create -d overlay` on the manager.
 
-        driver: "overlay"; networks of other drivers belong to one host and are refused.
+        driver: "overlay"; "vxlan" is not Docker's: the same without a control plane, with flood lists and learning.
+        Networks of other drivers belong to one host and are refused.
         subnet: "10.0.9.0/24", or several; None takes the next /24 of 10.0.0.0/8. attachable: containers may be
         connected to it. internal: without a way out. The other parameters are those of `HostNetworks.create`.
         Raises Conflict, InvalidValue, NotFound and NotSupported, and then nothing has changed.
         """
         _check_kinds(subnet, ip_range, gateway, aux_addresses, options, labels, internal, attachable, ipv6)
-        if driver == OVERLAY:
+        if driver in SWARM_DRIVERS:
             return self._net.swarm.create_network(
-                None, name, subnet, ip_range, gateway, aux_addresses, ipam, internal, attachable, ipv6, options, labels
-            )
+                None, name, subnet, ip_range, gateway, aux_addresses, ipam, internal, attachable, ipv6, options,
+                labels, driver,
+            )  # fmt: skip
         hosts = " or ".join(f"{host}.networks.create(...)" for host in self._net.hosts)
         if driver in LOCAL_DRIVERS:
             raise InvalidValue(f'"{driver}" networks belong to one host: use {hosts}')

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emu.cnm.default_gateway import gateway_bridge
 from emu.cnm.ipam.config import from_flags
 from emu.cnm.network import options_as_text
+from emu.cnm.swarm.definition import OVERLAY
 from emu.cnm.swarm.manager import SwarmManager
 from emu.cnm.swarm.node import NOT_A_MANAGER, SwarmNode
 from emu.cnm.swarm.options import read_options
@@ -229,10 +230,11 @@ class Swarm:
         ipv6: bool = False,
         options: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
+        driver: str = OVERLAY,
     ) -> SwarmNetwork:
         """Make an overlay network; scripts use `net.networks.create(name, driver="overlay")`.
 
-        host: where the command is given; None is the manager.
+        host: where the command is given; None is the manager. driver: "overlay", or "vxlan" for flood and learn.
         """
         if ipv6:
             raise NotSupported("ipv6=True: IPv6 networks are not built yet; leave it out")
@@ -245,6 +247,7 @@ class Swarm:
         definition = manager.create_network(
             name,
             node.controller.ipam_settings(ipam, flags),
+            driver=driver,
             internal=internal,
             attachable=attachable,
             options=options_as_text(options),

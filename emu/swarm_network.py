@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SwarmNetwork(Network):
-    """An overlay network. Made by `net.networks.create(name, driver="overlay")`.
+    """An overlay network. Made by `net.networks.create(name, driver="overlay")`, or with `driver="vxlan"`.
 
     host: the manager, whose view `attrs` shows; `on(host)` has the view of another host.
     """

@@ -38,14 +38,16 @@ class _Pair:
 class OverlayNetwork:
     """What the driver keeps of a network that is in use on this host.
 
-    sandbox: the namespace with its bridges and VXLAN devices. balancer: the load balancer's sandbox.
+    sandbox: the namespace with its bridges and VXLAN devices. floods: whether it floods and learns, which is not
+    Docker's way and has no load balancer. balancer: the load balancer's sandbox.
     """
 
-    __slots__ = ("balancer", "making_balancer", "network", "pairs", "sandbox")
+    __slots__ = ("balancer", "floods", "making_balancer", "network", "pairs", "sandbox")
 
-    def __init__(self, network: Network, sandbox: OverlaySandbox) -> None:
+    def __init__(self, network: Network, sandbox: OverlaySandbox, floods: bool) -> None:
         self.network = network
         self.sandbox = sandbox
+        self.floods = floods
         self.pairs: dict[str, _Pair] = {}
         self.balancer: Sandbox | None = None
         self.making_balancer = False
@@ -87,7 +89,7 @@ class OverlayDriver:
         assert endpoint.address is not None, endpoint
         entry = self.networks.get(endpoint.network.id) or self._begin(endpoint.network)
         try:
-            if entry.balancer is None and not entry.making_balancer:
+            if entry.balancer is None and not entry.making_balancer and not entry.floods:
                 self._make_balancer(entry)
         except BaseException:
             self._end(entry)
@@ -102,7 +104,7 @@ class OverlayDriver:
     def _begin(self, network: Network) -> OverlayNetwork:
         assert network.overlay is not None, network
         sandbox = OverlaySandbox(self._node, network, network.overlay)
-        entry = self.networks[network.id] = OverlayNetwork(network, sandbox)
+        entry = self.networks[network.id] = OverlayNetwork(network, sandbox, network.overlay.floods)
         network.created_ns = int(self._controller.kernel.now)
         self._node.control_plane.join_network(self._node.name, network.id, sandbox)
         return entry
@@ -161,6 +163,8 @@ class OverlayDriver:
             entry.balancer = None
             entry.making_balancer = True  # what is deleted now is the balancer's own endpoint
             self._controller.delete_sandbox(balancer)
+            self._end(entry)
+        elif entry.floods and not entry.pairs:
             self._end(entry)
 
     def join(self, endpoint: Endpoint, sandbox: Sandbox) -> JoinInfo:

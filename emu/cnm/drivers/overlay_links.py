@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 
 def make_vxlan(
-    controller: Controller, namespace: Namespace, name: str, *, vni: int, mtu: int, port: int
+    controller: Controller, namespace: Namespace, name: str, *, vni: int, mtu: int, port: int, floods: bool = False
 ) -> VxlanDevice:
-    """Return a new VXLAN device in a namespace, set up as Docker does it; its socket is in the host's namespace."""
+    """Return a new VXLAN device in a namespace, set up as Docker does it; its socket is in the host's namespace.
+
+    floods: without ARP proxy and without counting misses, for networks that flood and learn.
+    """
     device = VxlanDevice(
         controller.kernel,
         name,
@@ -26,9 +29,9 @@ def make_vxlan(
         controller.namespace.tunnels,
         mtu=mtu,
         port=port,
-        proxy=True,
-        l2miss=True,
-        l3miss=True,
+        proxy=not floods,
+        l2miss=not floods,
+        l3miss=not floods,
         learning=True,
     )
     namespace.add_device(device)

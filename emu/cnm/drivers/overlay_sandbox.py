@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from emu.cnm.drivers import overlay_links
+from emu.cnm.drivers.flood_list import FloodList
 from emu.cnm.drivers.peers import Peers
 from emu.cnm.naming import InterfaceNumbers
 from emu.cnm.swarm.records import PeerRecord
@@ -61,7 +62,9 @@ class OverlaySandbox:
         self.segments: dict[ipaddress.IPv4Network, Segment] = {}
         self._only_segment: Segment | None = None
         self._numbers = InterfaceNumbers(controller.profile)
-        self._peers = Peers(self._add_neighbour, self._remove_neighbour, self._add_forwarding, self._remove_forwarding)
+        self._peers: Peers | FloodList = FloodList(self._vxlan_of_record) if definition.floods else Peers(
+            self._add_neighbour, self._remove_neighbour, self._add_forwarding, self._remove_forwarding
+        )  # fmt: skip
 
     def next_name(self, prefix: str) -> str:
         """Return a name for a new device: the prefix and a number."""
@@ -88,6 +91,7 @@ class OverlaySandbox:
             vni=vni,
             mtu=self.mtu,
             port=self._node.manager.options.data_path_port,
+            floods=self._definition.floods,
         )
         bridge.add_port(vxlan)
         vxlan.set_up()
@@ -117,6 +121,9 @@ class OverlaySandbox:
 
     def _segment_of_record(self, record: PeerRecord) -> Segment:
         return self._only_segment or self.segment_of(record.address.ip)
+
+    def _vxlan_of_record(self, record: PeerRecord) -> VxlanDevice:
+        return self._segment_of_record(record).vxlan
 
     def _add_neighbour(self, record: PeerRecord) -> None:
         vxlan = self._segment_of_record(record).vxlan

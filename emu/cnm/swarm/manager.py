@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from emu.cnm import allocation
-from emu.cnm.drivers.overlay_options import VXLAN_ID_LIST, read_options
+from emu.cnm.drivers.overlay_options import ENCRYPTED, VXLAN_ID_LIST, read_options
 from emu.cnm.ipam.config import IpamConfig, IpamSettings, parse_address
 from emu.cnm.ipam.default import DefaultIpam
 from emu.cnm.ipam.driver import GATEWAY, GLOBAL_ADDRESS_SPACE, REQUEST_ADDRESS_TYPE, SERIAL, PoolRequest
 from emu.cnm.network import PREDEFINED, NetworkPool
-from emu.cnm.swarm.definition import OverlayDefinition
+from emu.cnm.swarm.definition import FLOOD_AND_LEARN, OVERLAY, OverlayDefinition
 from emu.cnm.swarm.ids import SwarmIds
 from emu.cnm.swarm.vni import VniAllocator
 from emu.kernel.errors import Conflict, EmuError, InvalidValue, NotFound, NotSupported
@@ -79,15 +79,17 @@ class SwarmManager:
         name: str,
         ipam: IpamSettings,
         *,
+        driver: str = OVERLAY,
         internal: bool = False,
         attachable: bool = False,
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> OverlayDefinition:
-        """Make an overlay network.
+        """Make an overlay network, or with the driver "vxlan" one that floods and learns.
 
         A subnet that overlaps another network of the swarm is accepted, but such a network gets no driver and nobody
-        can use it, as in Docker (FACT 71).
+        can use it, as in Docker (FACT 71). The driver "vxlan" is not Docker's: there it is an error, and containers can
+        always be attached.
 
         Raises Conflict for a name that is taken, InvalidValue for bad options, NotSupported for `encrypted`.
         """
@@ -99,8 +101,21 @@ class SwarmManager:
             raise Conflict(f"network with name {name} already exists")
         if ipam.driver not in ("", "default"):
             raise NotSupported(f"ipam driver \"{ipam.driver}\" can't manage a swarm's addresses yet; leave it out")
+        if driver == FLOOD_AND_LEARN:
+            attachable = True
+            for key in options or {}:
+                if key in ENCRYPTED:
+                    raise InvalidValue(
+                        f'option {key}: networks of the driver "{driver}" can\'t be encrypted; leave it out'
+                    )
         return self._create(
-            name, ipam, internal=internal, attachable=attachable, options=options or {}, labels=labels or {}
+            name,
+            ipam,
+            driver=driver,
+            internal=internal,
+            attachable=attachable,
+            options=options or {},
+            labels=labels or {},
         )
 
     def _create(
@@ -108,6 +123,7 @@ class SwarmManager:
         name: str,
         ipam: IpamSettings,
         *,
+        driver: str = OVERLAY,
         internal: bool,
         attachable: bool,
         options: Mapping[str, str] | None = None,
@@ -125,6 +141,7 @@ class SwarmManager:
             labels=dict(labels or {}),
             created_ns=int(self.kernel.now),
             mtu=driver_options.mtu,
+            driver=driver,
             ingress=ingress,
         )
         with ExitStack() as undo:
@@ -134,6 +151,8 @@ class SwarmManager:
                 network.allocated = True
                 undo.pop_all()
             except Conflict:
+                if network.floods:
+                    raise
                 network.pools.clear()
                 network.vnis.clear()
         self._networks[network.id] = network

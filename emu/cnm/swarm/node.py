@@ -75,7 +75,7 @@ class SwarmNode:
                 self.controller,
                 definition.id,
                 definition.name,
-                "overlay" if definition.allocated else "",
+                definition.driver if definition.allocated else "",
                 self.driver,
                 ipam=IpamSettings("default" if definition.allocated else "", {SERIAL: "true"}, definition.ipam.configs),
                 ipam_driver=self.manager.ipam,
