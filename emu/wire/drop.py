@@ -69,3 +69,7 @@ class DropReason(Enum):
     REASSEMBLY_TIMEOUT = "not all fragments arrived within 30 s"
     REASSEMBLY_OVERLAP = "the fragment overlaps another one"
     REASSEMBLY_MEMORY = "the reassembly memory limit was reached"
+    # DHCP
+    DHCP_TRUNCATED = "the DHCP message is cut off"
+    DHCP_HEADER = "not a DHCP message for Ethernet, or its fields contradict each other"
+    DHCP_OPTION_TRUNCATED = "a DHCP option is cut off"
