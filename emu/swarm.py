@@ -155,12 +155,20 @@ class Swarm:
     def cut_off(self, host: Host | str) -> None:
         """Let the control plane of a host reach nobody; its links carry data on. A link that is down does both."""
         self._cut_off[self._node(self._host(host)).name] = None
-        self.manager.control_plane.reachability_changed()
+        self.manager.reachability_changed()
 
     def repair(self, host: Host | str) -> None:
         """Undo `cut_off`."""
         self._cut_off.pop(self._node(self._host(host)).name, None)
-        self.manager.control_plane.reachability_changed()
+        self.manager.reachability_changed()
+
+    def rotate_keys(self) -> None:
+        """Make a new key for encrypted networks now, as the manager does by itself every twelve hours.
+
+        Every host has three keys: it sends with one, receives with all, and forgets the oldest one. A host that is cut
+        off gets the new key when it is back.
+        """
+        self.manager.keys.rotate()
 
     def links_changed(self) -> None:
         """Take note of links that are new, up or down."""
@@ -172,11 +180,11 @@ class Swarm:
                 if port.device not in self._watched:
                     self._watched[port.device] = None
                     port.device.change_listeners.append(self._port_changed)
-        self._manager.control_plane.reachability_changed()
+        self._manager.reachability_changed()
 
     def _port_changed(self, device: NetDevice) -> None:
         self._groups = None
-        self.manager.control_plane.reachability_changed()
+        self.manager.reachability_changed()
 
     def _reachable(self, one: str, other: str) -> bool:
         """Whether two hosts' control planes reach each other at this moment."""

@@ -357,7 +357,6 @@ def test_names_of_networks_are_unique() -> None:
 @pytest.mark.parametrize(
     ("settings", "kind", "text"),
     [
-        ({"options": {"encrypted": ""}}, NotSupported, "encrypted overlay networks are not built yet"),
         ({"options": {"dsr": ""}}, NotSupported, "load balancing is not built yet"),
         ({"options": {"colour": "red"}}, InvalidValue, "unknown option colour of the overlay driver"),
         ({"options": {"com.docker.network.driver.mtu": "big"}}, InvalidValue, "failed to parse big"),

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from emu.cnm.drivers import overlay_links
+from emu.cnm.drivers.encryption import NetworkEncryption
 from emu.cnm.drivers.flood_list import FloodList
 from emu.cnm.drivers.peers import Peers
 from emu.cnm.naming import InterfaceNumbers
@@ -61,6 +62,7 @@ class OverlaySandbox:
         self.namespace.set_up_loopback()
         self.segments: dict[ipaddress.IPv4Network, Segment] = {}
         self._only_segment: Segment | None = None
+        self._encryption = NetworkEncryption(node.encryption) if definition.encrypted else None
         self._numbers = InterfaceNumbers(controller.profile)
         self._peers: Peers | FloodList = FloodList(self._vxlan_of_record) if definition.floods else Peers(
             self._add_neighbour, self._remove_neighbour, self._add_forwarding, self._remove_forwarding
@@ -94,6 +96,8 @@ class OverlaySandbox:
             floods=self._definition.floods,
         )
         bridge.add_port(vxlan)
+        if self._encryption is not None:
+            self._encryption.secure(vni)
         vxlan.set_up()
         assert pool.subnet is not None, pool
         segment = self.segments[pool.subnet] = Segment(pool.subnet, bridge, vxlan)
@@ -106,18 +110,24 @@ class OverlaySandbox:
         for device in list(self.namespace.devices.values()):
             self.namespace.remove_device(device)
             device.delete()
+        if self._encryption is not None:
+            self._encryption.end()
 
     # -- remote endpoints ---------------------------------------------------------------------------------------------
 
     def peer_added(self, record: PeerRecord) -> None:
         """Take note of a remote endpoint and program its addresses."""
         self._network.peers[record.endpoint_id] = record
+        if self._encryption is not None:
+            self._encryption.peer_added(record)
         self._peers.add(record)
 
     def peer_removed(self, record: PeerRecord) -> None:
         """Forget a remote endpoint."""
         del self._network.peers[record.endpoint_id]
         self._peers.remove(record)
+        if self._encryption is not None:
+            self._encryption.peer_removed(record)
 
     def _segment_of_record(self, record: PeerRecord) -> Segment:
         return self._only_segment or self.segment_of(record.address.ip)

@@ -20,7 +20,7 @@ class OverlayDefinition:
     id: 25 base-36 digits. driver: "overlay", or "vxlan" for a network that floods and learns.
     ipam: what the user said, and the subnets that came of it.
     pools, vnis: one VNI for each subnet. options: the driver's, `vxlanid_list` included.
-    mtu: of containers' interfaces. ingress: the network of the routing mesh.
+    mtu: of containers' interfaces. encrypted: between hosts. ingress: the network of the routing mesh.
     allocated: False when its subnets overlap another network: Docker prints an id all the same (FACT 71).
     tasks: by endpoint id, the task that the manager keeps for each container on it.
     """
@@ -35,6 +35,7 @@ class OverlayDefinition:
     created_ns: int
     mtu: int
     driver: str = OVERLAY
+    encrypted: bool = False
     ingress: bool = False
     allocated: bool = False
     pools: list[NetworkPool] = field(default_factory=list)

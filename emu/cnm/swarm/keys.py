@@ -1,11 +1,13 @@
 """The keys that the manager hands out for encrypted overlay networks, and their rotation.
 
 Source: reference 4.7, swarmkit's key manager. There are three keys at a time, told apart by the Lamport time at which
-they were made. All decrypt; the second oldest encrypts, so when it becomes that every node has known it for twelve hours.
+they were made. All decrypt; the second oldest encrypts, so every node has known it for twelve hours when it is first
+used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from emu.wire.esp import KEY_LENGTH
 if TYPE_CHECKING:
     from random import Random
 
+    from emu.cnm.swarm.node import SwarmNode
     from emu.kernel import Kernel
 
 KEY_COUNT = 3
@@ -53,3 +56,60 @@ class KeyRing:
 
     def _make(self, tag: int) -> EncryptionKey:
         return EncryptionKey(tag, self._random.getrandbits(8 * KEY_LENGTH).to_bytes(KEY_LENGTH, "big"))
+
+
+class KeyManager:
+    """Hands the keys to the nodes and makes a new one every twelve hours, from when the swarm began.
+
+    nodes: of the swarm, by name. reachable: whether a node can reach the manager at this moment; one that can't gets
+    the keys when it can again.
+    """
+
+    __slots__ = ("_began_ns", "_behind", "_is_rotating", "_kernel", "_nodes", "_reachable", "_ring")
+
+    def __init__(self, kernel: Kernel, nodes: Mapping[str, SwarmNode], reachable: Callable[[str], bool]) -> None:
+        self._kernel = kernel
+        self._nodes = nodes
+        self._reachable = reachable
+        self._ring = KeyRing(kernel)
+        self._began_ns = kernel.now
+        self._is_rotating = False
+        #: nodes that have not got the newest keys
+        self._behind: dict[str, None] = {}
+
+    @property
+    def keys(self) -> tuple[EncryptionKey, ...]:
+        """The keys of this moment, the one to send with first."""
+        return self._ring.keys
+
+    def begin(self) -> None:
+        """Rotate by the clock from now on: there is an encrypted network. Nothing if that is so already."""
+        if not self._is_rotating:
+            self._is_rotating = True
+            self._plan()
+
+    def _plan(self) -> None:
+        passed = (self._kernel.now - self._began_ns) // ROTATION_INTERVAL_NS
+        self._kernel.call_at(
+            self._began_ns + (passed + 1) * ROTATION_INTERVAL_NS, self._rotate_by_the_clock, background=True
+        )
+
+    def _rotate_by_the_clock(self, _: None) -> None:
+        self.rotate()
+        self._plan()
+
+    def rotate(self) -> None:
+        """Make a new key, forget the oldest one, and hand the keys out."""
+        self._ring.rotate()
+        self._behind = dict.fromkeys(self._nodes)
+        self.hand_out()
+
+    def hand_out(self) -> None:
+        """Give the keys to nodes that have older ones and can be reached by now."""
+        for name in list(self._behind):
+            node = self._nodes.get(name)
+            if node is not None and not self._reachable(name):
+                continue
+            del self._behind[name]
+            if node is not None:
+                node.encryption.set_keys(self.keys)

@@ -17,8 +17,10 @@ from emu.cnm.ipam.driver import GATEWAY, GLOBAL_ADDRESS_SPACE, REQUEST_ADDRESS_T
 from emu.cnm.network import PREDEFINED, NetworkPool
 from emu.cnm.swarm.definition import FLOOD_AND_LEARN, OVERLAY, OverlayDefinition
 from emu.cnm.swarm.ids import SwarmIds
+from emu.cnm.swarm.keys import KeyManager
 from emu.cnm.swarm.vni import VniAllocator
 from emu.kernel.errors import Conflict, EmuError, InvalidValue, NotFound, NotSupported
+from emu.wire.esp import require_cryptography
 
 if TYPE_CHECKING:
     from emu.cnm.endpoint import Endpoint
@@ -43,7 +45,7 @@ class SwarmManager:
 
     control_plane: distributes endpoint records. reachable: whether a node can reach the manager at this moment.
     settle_addresses: called before a node needs its address on the underlay.
-    nodes: by name, in the order in which they joined.
+    nodes: by name, in the order in which they joined. keys: for encrypted networks.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SwarmManager:
         self.ids = SwarmIds(kernel)
         self.ipam = DefaultIpam(profile, global_pools=options.pools)
         self.nodes: dict[str, SwarmNode] = {}
+        self.keys = KeyManager(kernel, self.nodes, reachable)
         self._reachable = reachable
         self._settle_addresses = settle_addresses
         self._vnis = VniAllocator()
@@ -91,7 +94,8 @@ class SwarmManager:
         can use it, as in Docker (FACT 71). The driver "vxlan" is not Docker's: there it is an error, and containers can
         always be attached.
 
-        Raises Conflict for a name that is taken, InvalidValue for bad options, NotSupported for `encrypted`.
+        Raises Conflict for a name that is taken, InvalidValue for bad options, EmuError for an encrypted network
+        without the package it needs.
         """
         if not name:
             raise InvalidValue(self.profile.text("empty_name"))
@@ -131,6 +135,9 @@ class SwarmManager:
         ingress: bool = False,
     ) -> OverlayDefinition:
         driver_options = read_options(options or {})
+        if driver_options.encrypted:
+            require_cryptography()
+            self.keys.begin()
         network = OverlayDefinition(
             id=self.ids.object_id(),
             name=name,
@@ -141,6 +148,7 @@ class SwarmManager:
             labels=dict(labels or {}),
             created_ns=int(self.kernel.now),
             mtu=driver_options.mtu,
+            encrypted=driver_options.encrypted,
             driver=driver,
             ingress=ingress,
         )
@@ -223,6 +231,11 @@ class SwarmManager:
             self.ipam.release_pool(pool.pool_id)
         for node in self.nodes.values():
             node.network_removed(network)
+
+    def reachability_changed(self) -> None:
+        """Take note that hosts may have been cut off or joined again."""
+        self.control_plane.reachability_changed()
+        self.keys.hand_out()
 
     # -- endpoints ----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import ipaddress
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from emu.cnm.drivers.encryption import Encryption
 from emu.cnm.drivers.overlay import OverlayDriver
 from emu.cnm.ipam.config import IpamSettings
 from emu.cnm.ipam.driver import SERIAL
@@ -41,6 +42,8 @@ class SwarmNode:
         self.id = manager.ids.object_id()
         self.peer_name = manager.ids.peer_name()
         self.address: ipaddress.IPv4Address | None = None
+        self.encryption = Encryption(self)
+        self.encryption.set_keys(manager.keys.keys)
         self.driver = OverlayDriver(self)
         self._networks: dict[str, Network] = {}
         self._published: dict[str, PeerRecord] = {}
@@ -145,6 +148,7 @@ class SwarmNode:
         if address == self.address:
             return
         self.address = address
+        self.encryption.address_changed()
         for key, old in list(self._published.items()):
             record = PeerRecord(old.endpoint_id, old.network_id, old.node, old.address, old.mac, address, old.names)
             self._published[key] = record
