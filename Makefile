@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## run the first topology and show its result
-	$(BIN)/emu run topologies/first_ping.py
+demo: $(STAMP) ## run an overlay network over two hosts and show its result
+	$(BIN)/emu run topologies/overlay_two_hosts.py
 
 lint: $(STAMP) ## style, formatting, types and the floors of the house
 	$(BIN)/ruff check .
