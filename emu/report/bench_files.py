@@ -47,7 +47,7 @@ def json_text(benchmark: Benchmark) -> str:
         "emu": __version__,
         "sweep": asdict(benchmark.sweep),
         "cases": {name: CASES[name].title for name in benchmark.cases},
-        "not_built": list(benchmark.not_built),
+        "left_out": benchmark.left_out,
         "results": [asdict(result) for result in benchmark.results],
     }
     return json.dumps(document, indent=1) + "\n"

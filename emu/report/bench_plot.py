@@ -174,8 +174,8 @@ def _draw_texts(figure: Any, benchmark: Benchmark, mtu: int) -> None:
     note = (
         f"emu {__version__}; CPU costs as measured on Linux. The bridge's containers are on one host, without a cable."
     )
-    if benchmark.not_built:
-        note += f" Not built yet: {', '.join(CASES[name].title for name in benchmark.not_built)}."
+    if benchmark.left_out:
+        note += f" Left out: {', '.join(CASES[name].title for name in benchmark.left_out)}."
     figure.text(0.015, 0.018, note, fontsize=9, color="#777777", va="center")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
@@ -21,7 +22,7 @@ from emu.scenario.overlay_bench.theory import (
     on_wire_bytes,
 )
 
-BUILT = [name for name, case in CASES.items() if case.is_built()]
+BUILT = [name for name, case in CASES.items() if case.obstacle() is None]
 COSTS = CostModel()
 LINE_NS_PER_BYTE = 8  # 1 Gbit/s
 
@@ -200,10 +201,17 @@ def test_a_case_that_is_not_built_is_left_out_by_name_and_joins_when_it_is_there
     sweep = replace(TINY, cases=("bridge", "encrypted"), traffics=("udp-stream",), payloads=(64,))
     monkeypatch.setitem(CASES, "encrypted", Case("encrypted", "encrypted overlay", True, refuse))  # type: ignore[arg-type]
     benchmark = run_benchmark(sweep, workers=1)
-    assert benchmark.not_built == ("encrypted",)
+    assert benchmark.left_out == {"encrypted": "not built"}
     assert [result.point.case for result in benchmark.results] == ["bridge"]
     monkeypatch.setitem(CASES, "encrypted", replace(CASES["underlay"], name="encrypted"))
-    assert run_benchmark(sweep, workers=1).not_built == ()
+    assert run_benchmark(sweep, workers=1).left_out == {}
+
+
+def test_a_case_whose_package_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    benchmark = run_benchmark(replace(TINY, cases=("bridge", "encrypted")), workers=1)
+    assert list(benchmark.left_out) == ["encrypted"]
+    assert "pip install 'emu[crypto]'" in benchmark.left_out["encrypted"]
 
 
 @pytest.mark.parametrize(

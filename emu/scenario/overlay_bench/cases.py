@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emu.emulation import Emulation
-from emu.kernel.errors import NotFound, NotSupported
+from emu.kernel.errors import EmuError, NotFound, NotSupported
 from emu.scenario.overlay_bench.theory import DOCKER_MTU
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from emu.host import Host
     from emu.network import Network
 
+NOT_BUILT = "not built"
 MTU_OPTION = "com.docker.network.driver.mtu"
 
 
@@ -66,13 +67,15 @@ class Case:
         ports = tuple(end.device for end in link.ends) if self.crosses_hosts else ()
         return Pair(net, client, server, address, ports, impairments.rate_bps, impairments.delay_ns)
 
-    def is_built(self) -> bool:
-        """Whether this emulator can do it yet."""
+    def obstacle(self) -> str | None:
+        """Why it cannot be measured: "not built", or which package is missing; None when it can."""
         try:
             self.build(0, underlay_mtu=DOCKER_MTU, rate="1Gbit", delay=0)
         except (NotSupported, NotFound):
-            return False
-        return True
+            return NOT_BUILT
+        except EmuError as error:
+            return str(error)
+        return None
 
 
 def _join_underlay(net: Emulation, one: Host, two: Host, mtu: int) -> tuple[Container, Container, str]:

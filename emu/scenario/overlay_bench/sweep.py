@@ -70,16 +70,19 @@ class Sweep:
 
 
 DEFAULT = Sweep()
-QUICK = Sweep(payloads=(64, 512, 1422, 8192), underlay_mtus=(1500, 9000), stream_count=600, request_count=60)
+QUICK = Sweep(payloads=(64, 512, 1396, 8192), underlay_mtus=(1500, 9000), stream_count=600, request_count=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """The results, in the order of `Sweep.points`; not_built: names of the cases that were left out for that reason."""
+    """The results, in the order of `Sweep.points`.
+
+    left_out: name of a case that could not be measured -> why: "not built", or which package is missing.
+    """
 
     sweep: Sweep
     results: tuple[PointResult, ...]
-    not_built: tuple[str, ...]
+    left_out: dict[str, str]
 
     def find(self, case: str, traffic: str, underlay_mtu: int, payload_bytes: int) -> PointResult | None:
         """The result of one point, or None when it was not measured."""
@@ -93,7 +96,7 @@ class Benchmark:
     @property
     def cases(self) -> tuple[str, ...]:
         """The names of the cases that were measured."""
-        return tuple(name for name in self.sweep.cases if name not in self.not_built)
+        return tuple(name for name in self.sweep.cases if name not in self.left_out)
 
 
 def run_benchmark(sweep: Sweep = DEFAULT, *, workers: int | None = None, progress: Progress | None = None) -> Benchmark:
@@ -106,13 +109,14 @@ def run_benchmark(sweep: Sweep = DEFAULT, *, workers: int | None = None, progres
     sweep.check()
     if workers is not None and workers < 1:
         raise InvalidValue(f"workers must be 1 or more, not {workers}")
-    built = tuple(name for name in sweep.cases if CASES[name].is_built())
-    points = list(sweep.points(built))
+    obstacles = {name: CASES[name].obstacle() for name in sweep.cases}
+    left_out = {name: obstacle for name, obstacle in obstacles.items() if obstacle is not None}
+    points = list(sweep.points(tuple(name for name in sweep.cases if name not in left_out)))
     tell = progress or (lambda done, total: None)
     tell(0, len(points))
     count = min(workers or os.cpu_count() or 1, len(points))
-    results = _measure_here(points, tell) if count == 1 else _measure_in_pool(points, count, tell)
-    return Benchmark(sweep, tuple(results), tuple(name for name in sweep.cases if name not in built))
+    results = _measure_here(points, tell) if count <= 1 else _measure_in_pool(points, count, tell)
+    return Benchmark(sweep, tuple(results), left_out)
 
 
 def _measure_here(points: list[Point], tell: Progress) -> list[PointResult]:
