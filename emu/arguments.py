@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from typing import Any
 
 from emu.kernel.errors import InvalidValue
@@ -66,3 +66,10 @@ def callable_with(name: str, function: Callable[..., object], args: Sequence[Any
     except TypeError as error:
         called = getattr(function, "__qualname__", repr(function))
         raise InvalidValue(f"{name}: {called} can't be called like that: {error}") from None
+
+
+def refuse_unstarted(name: str, returned: object) -> None:
+    """Raise InvalidValue when a call has only made a process that nobody runs: it did nothing."""
+    if isinstance(returned, (Generator, Coroutine)):
+        returned.close()
+        raise InvalidValue(f"{name}: the function has a yield or await of its own; run it with net.spawn(...)")

@@ -194,7 +194,7 @@ class Emulation:
 
         def call(_: None) -> None:
             try:
-                function(*args, **kwargs)
+                arguments.refuse_unstarted("at", function(*args, **kwargs))
             except EmuError as error:
                 if not hasattr(error, "place"):
                     error.place = place  # type: ignore[attr-defined]  # the line that asked for it

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emu.kernel.errors import EmuError
+from emu.arguments import refuse_unstarted
+from emu.kernel.errors import EmuError, InvalidValue
 from emu.result import ExpectationResult, TaskResult
 from emu.task import Task
 
@@ -21,9 +23,22 @@ class Expectation:
     def check(self) -> ExpectationResult:
         """Ask. A result that is not there is a failed expectation; any other error is the script's."""
         try:
-            return ExpectationResult(self.text, bool(self.condition()))
+            answer = self.condition()
         except EmuError as error:
             return ExpectationResult(self.text, False, str(error))
+        self._refuse_what_is_no_answer(answer)
+        return ExpectationResult(self.text, bool(answer))
+
+    def _refuse_what_is_no_answer(self, answer: object) -> None:
+        """A function or process counts as true, so an expectation that gives one would always be met."""
+        name = f"expect {self.text!r}"
+        try:
+            refuse_unstarted(name, answer)
+            if inspect.isroutine(answer):
+                raise InvalidValue(f"{name}: the condition gives a function; call it: {answer.__name__}()")
+        except InvalidValue as error:
+            error.place = self.place  # type: ignore[attr-defined]
+            raise
 
 
 def task_result(task: Task) -> TaskResult:

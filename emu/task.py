@@ -140,8 +140,8 @@ class Task(Event):
         try:
             value = yield from self._program()
         except Exception as error:
-            if isinstance(error, EmuError) and not hasattr(error, "place"):
-                error.place = self.place  # type: ignore[attr-defined]  # the line that asked for it
+            if isinstance(error, (EmuError, OSError)) and not hasattr(error, "place"):
+                error.place = self.place  # type: ignore[union-attr]  # the line that asked for it
             self.finished_ns = self._kernel.now
             self._failure = error
             self.fail(error)

@@ -178,6 +178,8 @@ class Controller:
             return IpamSettings(ipam)
         if isinstance(ipam, Mapping):
             return from_mapping(self.profile, ipam)
+        if not hasattr(ipam, "request_address"):
+            raise InvalidValue(f"ipam={ipam!r}: expected the name of an address manager, a dict, or an address manager")
         name = f"custom-{type(ipam).__name__}"
         while name in self._ipam_drivers.names() and self._ipam_drivers.get(name) is not ipam:
             name += "x"

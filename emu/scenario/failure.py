@@ -55,7 +55,7 @@ def explain(error: BaseException) -> Failure:
     place = f"{_shown(where[0])}:{where[1]}: " if where is not None else ""
     if isinstance(error, EmuError):
         return Failure(place + message, EXIT_USER_ERROR, text)
-    if user_frames and (isinstance(error, OSError) or _raised_by_user(frames)):
+    if where is not None and (isinstance(error, OSError) or _raised_by_user(frames)):
         return Failure(f"{place}{type(error).__name__}: {message}", EXIT_USER_ERROR, text)
     return Failure(f"bug in emu: {type(error).__name__}: {message}", EXIT_BUG, text)
 

@@ -270,7 +270,11 @@ class UdpSocket:
         EMSGSIZE when it is too long, EACCES for a broadcast without `broadcast`, ENOBUFS (only with
         `receive_errors`) when the device refused it.
         """
-        flow = self._flows.get(destination)
+        try:
+            flow = self._flows.get(destination)
+        except TypeError:
+            check_datagram(payload, destination)
+            raise
         if flow is None or flow.generation != self._namespace.generation or self._error is not None:
             return self._send_slowly(payload, destination)
         size = len(payload)
@@ -281,7 +285,12 @@ class UdpSocket:
             template = flow.template(size)
         self._ident = ident = (self._ident + 1) & 0xFFFF
         self.datagrams_sent += 1
-        frame = Frame(template.stamp(ident, payload, flow.checksum), self._kernel.next_packet_id())
+        try:
+            data = template.stamp(ident, payload, flow.checksum)
+        except TypeError:
+            check_datagram(payload, destination)
+            raise
+        frame = Frame(data, self._kernel.next_packet_id())
         if flow.cpu is not None:
             flow.start(frame)
         elif not flow.device.transmit(frame) and self.receive_errors:
@@ -290,6 +299,7 @@ class UdpSocket:
 
     def _send_slowly(self, payload: bytes, destination: Address) -> int:
         self._check_open()
+        check_datagram(payload, destination)
         self._raise_pending_error()
         address, port = destination
         _check_port(port, 1)
@@ -437,6 +447,14 @@ def _message_too_long(mtu: int) -> OSError:
     error: Any = os_error(errno.EMSGSIZE)
     error.mtu = mtu
     return error  # type: ignore[no-any-return]
+
+
+def check_datagram(payload: object, destination: object) -> None:
+    """Raise InvalidValue for a payload that is not bytes, or a destination that is not (address, port)."""
+    if not isinstance(payload, (bytes, bytearray, memoryview)):
+        raise InvalidValue(f"sendto: the payload is {type(payload).__name__}; expected bytes, such as b'hello'")
+    if not isinstance(destination, tuple) or len(destination) != 2 or not isinstance(destination[0], str):
+        raise InvalidValue(f'sendto: expected (address, port), such as ("172.17.0.2", 53), not {destination!r}')
 
 
 def _check_port(port: int, minimum: int) -> None:

@@ -111,10 +111,9 @@ class UdpSender:
             raise InvalidValue("udp: say how many datagrams (count) or how long (duration), or it never ends")
         if count is not None and count < 1:
             raise InvalidValue(f"udp: count must be 1 or more, not {count}")
-        if not 1 <= port <= 65535 or not 0 <= source_port <= 65535:
-            raise InvalidValue(
-                f"udp: a port is a number from 1 to 65535, not {port if not 1 <= port <= 65535 else source_port}"
-            )
+        for number, lowest in ((port, 1), (source_port, 0)):
+            if type(number) is not int or not lowest <= number <= 65535:
+                raise InvalidValue(f"udp: a port is a number from 1 to 65535, not {number!r}")
         self._namespace = namespace
         self._kernel = namespace.kernel
         self._address = address

@@ -183,7 +183,7 @@ WRONG: dict[str, tuple[str, list[str], str]] = {
     "a mistake in the topology": (
         "def topology(net):\n    net.host.containers.run('web', network='nope')",
         [],
-        "script.py:2: network nope not found",
+        "script.py:2: failed to set up container networking: network nope not found",
     ),
     "a mistake that shows while running": (
         "def topology(net):\n    web = net.host.containers.run('web')\n    web.ping('db', at='5s')",
@@ -194,6 +194,14 @@ WRONG: dict[str, tuple[str, list[str], str]] = {
         "def topology(net):\n    def work():\n        yield net.timeout('1s')\n        1 / 0\n    net.spawn(work())",
         [],
         "script.py:4: ZeroDivisionError: division by zero",
+    ),
+    "a port that is taken when a task starts": (
+        (
+            "def topology(net):\n    web = net.host.containers.run('web')\n    web.udp(7)\n"
+            "    web.udp_flow(web, 9, interval='1ms', count=1, source_port=7)"
+        ),
+        [],
+        "script.py:4: OSError: [Errno 98] Address already in use",
     ),
     "a script that exits": (
         "import sys\ndef topology(net):\n    sys.exit('bye')",

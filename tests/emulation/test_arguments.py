@@ -73,6 +73,16 @@ WRONG: dict[str, tuple[Callable[[World], Any], str]] = {
     "a call with an unknown argument": (
         lambda w: w.net.at("1s", w.web.interface("eth0").set, latency="1ms"),
         "at: Interface.set can't be called like that: got an unexpected keyword argument 'latency'"),
+    "a port in words": (
+        lambda w: w.web.udp_flow(w.other, "http", interval="1ms", count=1), "udp: a port is a number from 1 to 65535"),
+    "an address manager that is a number": (
+        lambda w: w.host.networks.create("x", ipam=5), "ipam=5: expected the name of an address manager"),
+    "an address manager's settings that are text": (
+        lambda w: w.host.networks.create("x", ipam={"Config": "x"}), "ipam Config: expected a list of dicts, not 'x'"),
+    "an address manager's settings that are numbers": (
+        lambda w: w.host.networks.create("x", ipam={"Config": [5]}), "ipam Config: expected a dict, not 5"),
+    "a bridge name that Linux refuses": (
+        lambda w: w.host.networks.create("x", options={"com.docker.network.bridge.name": "a/b"}), "bridge name 'a/b'"),
     "a capture without a name": (lambda w: w.net.capture(None), "capture None: expected the name of a file"),
     "a name that is a number": (lambda w: emu.Emulation(name=5), "invalid name 5: expected text"),
 }  # fmt: skip
@@ -95,6 +105,31 @@ def test_what_can_be_called_at_a_time_may_take_arguments_and_may_be_a_builtin() 
     net.at("2s", lambda *args, **kwargs: seen.append((args, kwargs)), 2, three=3)
     net.run()
     assert seen == [1, ((2,), {"three": 3})]
+
+
+def generator_function() -> Iterator[None]:
+    yield
+
+
+async def coroutine_function() -> None: ...
+
+
+@pytest.mark.parametrize("function", [generator_function, coroutine_function])
+def test_a_call_that_would_only_make_a_process_is_refused(function: Callable[[], object]) -> None:
+    net = emu.Emulation()
+    net.at("1s", function)
+    with pytest.raises(InvalidValue, match=r"at: the function has a yield or await of its own; run it with net.spawn"):
+        net.run()
+
+
+@pytest.mark.parametrize("condition", [generator_function, coroutine_function, lambda: generator_function])
+def test_an_expectation_that_would_always_be_met_is_refused(condition: Callable[[], object]) -> None:
+    net = emu.Emulation()
+    net.expect("something", condition)
+    with pytest.raises(
+        InvalidValue, match=r"expect 'something': the (function has a yield|condition gives a function)"
+    ):
+        net.run()
 
 
 # -- processes --------------------------------------------------------------------------------------------------------

@@ -468,3 +468,31 @@ def test_padding_is_cut_off_on_both_paths() -> None:
     h2.flush_caches()
     h2.device("eth0").receive(Frame(padded, 99))
     assert [payload for payload, _ in received] == [b"x"] * 3
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+@pytest.mark.parametrize(
+    ("payload", "destination", "message"),
+    [
+        ("text", ("10.9.0.2", 7000), "sendto: the payload is str; expected bytes"),
+        (b"x", "10.9.0.2", r"sendto: expected \(address, port\), such as .*, not '10.9.0.2'"),
+        (b"x", ["10.9.0.2", 7000], r"sendto: expected \(address, port\)"),
+        (b"x", (7000, "10.9.0.2"), r"sendto: expected \(address, port\)"),
+        (b"x", ("10.9.0.2", "7000"), "UDP port '7000': expected 1 to 65535"),
+    ],
+)
+def test_what_is_no_datagram_is_refused_also_on_the_fast_path(
+    payload: object, destination: object, message: str, is_cached: bool
+) -> None:
+    world, h1, h2 = two_hosts()
+    _, received = sink(h2)
+    socket = h1.udp_socket()
+    expected = []
+    if is_cached:
+        for data in (b"1234", b"5678"):
+            socket.sendto(data, ("10.9.0.2", 7000))
+            expected.append(data)
+    with pytest.raises(InvalidValue, match=message):
+        socket.sendto(payload, destination)  # type: ignore[arg-type]
+    world.run()
+    assert [data for data, _ in received] == expected

@@ -85,6 +85,8 @@ def read_options(profile: Profile, options: Mapping[str, str], *, is_default: bo
         raise InvalidValue(
             f"bridge name {name} is longer than {_LONGEST_NAME} characters: numerical result out of range"
         )
+    if any(character in "/:" or character.isspace() for character in name) or name in (".", ".."):
+        raise InvalidValue(f"bridge name {name!r}: Linux allows no spaces, ':' and '/' in it")
     mtu = _number(options, MTU, 0)
     if mtu < 0:
         raise InvalidValue(f"invalid MTU number: {mtu}")

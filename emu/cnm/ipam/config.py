@@ -84,8 +84,11 @@ def from_mapping(profile: Profile, ipam: Mapping[str, Any]) -> IpamSettings:
     Raises InvalidValue for unknown keys and for ranges, gateways or addresses outside their subnet.
     """
     _refuse_unknown_keys("ipam", ipam, {"Driver", "Options", "Config"})
+    entries = ipam.get("Config") or ()
+    if isinstance(entries, str) or not isinstance(entries, Sequence):
+        raise InvalidValue(f"ipam Config: expected a list of dicts, not {entries!r}")
     settings = IpamSettings(ipam.get("Driver") or "default", dict(ipam.get("Options") or {}))
-    for entry in ipam.get("Config") or ():
+    for entry in entries:
         _refuse_unknown_keys("ipam Config", entry, {"Subnet", "IPRange", "Gateway", "AuxiliaryAddresses"})
         config = IpamConfig(
             entry.get("Subnet") or "",
@@ -193,6 +196,8 @@ def _as_list(value: str | Sequence[str] | None) -> list[str]:
 
 
 def _refuse_unknown_keys(what: str, mapping: Mapping[str, Any], known: set[str]) -> None:
+    if not isinstance(mapping, Mapping):
+        raise InvalidValue(f"{what}: expected a dict, not {mapping!r}")
     for key in mapping:
         if key not in known:
             raise InvalidValue(f'{what}: unknown key "{key}"; known keys are {", ".join(sorted(known))}')
