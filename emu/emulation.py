@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from emu import arguments
 from emu.capture.capture import Capture, capture_places
+from emu.capture.esp_sa import write_esp_sa
 from emu.cnm.profile import profile
 from emu.description import interface_words
 from emu.device.cost import CostModel, parse_cost
@@ -72,6 +73,7 @@ class Emulation:
         self.containers: dict[str, Container] = {}
         self.tasks: list[Task] = []
         self.captures: list[Capture] = []
+        self.esp_sa_files: list[Path] = []
         self.printers: list[FramePrinter] = []
         self.folder = Path()
         self.command = f"emulation {name}, seed {seed}"
@@ -341,6 +343,7 @@ class Emulation:
             for capture in self.captures:
                 if not capture.closed:
                     capture.flush()
+            self.esp_sa_files = write_esp_sa([capture.path for capture in self.captures], self.swarm.esp_keys())
         return self.result()
 
     def result(self) -> Result:

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emu.capture.esp_sa import EspKey
 from emu.cnm.default_gateway import gateway_bridge
 from emu.cnm.ipam.config import from_flags
 from emu.cnm.network import options_as_text
@@ -17,6 +18,7 @@ from emu.cnm.swarm.replication import INSTANT, Delays, Replication, delayed
 from emu.host import Host
 from emu.kernel.errors import Conflict, InvalidValue, NotSupported
 from emu.swarm_network import SwarmNetwork
+from emu.wire.address import ipv4_to_text
 
 if TYPE_CHECKING:
     from emu.cnm.network import Network as CnmNetwork
@@ -169,6 +171,14 @@ class Swarm:
         off gets the new key when it is back.
         """
         self.manager.keys.rotate()
+
+    def esp_keys(self) -> list[EspKey]:
+        """The keys of all encrypted tunnels there were so far, for whoever wants to decrypt a capture."""
+        return [
+            EspKey(ipv4_to_text(state.source), ipv4_to_text(state.destination), state.spi, state.key_and_salt)
+            for host in self._net.hosts.values()
+            for state in host.namespace.xfrm.history
+        ]
 
     def links_changed(self) -> None:
         """Take note of links that are new, up or down."""

@@ -11,6 +11,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from emu.capture.esp_sa import ESP_SA_FILE
 from emu.capture.output import CaptureError, make_folder
 from emu.kernel import Conflict
 
@@ -62,4 +63,26 @@ def install_wireshark_profile(target: Path | None = None, *, overwrite: bool = F
             (folder / name).write_text(text, encoding="utf-8")
         except OSError as error:
             raise CaptureError(f"cannot write {folder / name}: {error.strerror}") from error
+    return folder
+
+
+def install_esp_sa(file: Path, target: Path | None = None) -> Path:
+    """Give the Wireshark profile the keys of encrypted tunnels; returns the profile's folder.
+
+    file: an `esp_sa` that a run has written. The profile's keys of before are replaced; the profile is installed first
+    if it is not there. target: as for `install_wireshark_profile`. Raises CaptureError when something can't be read or
+    written.
+    """
+    folder = default_profile_folder() if target is None else Path(target)
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise CaptureError(f"cannot read the keys {file}: {reason}") from error
+    if not (folder / "preferences").exists():
+        install_wireshark_profile(folder)
+    try:
+        (folder / ESP_SA_FILE).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CaptureError(f"cannot write {folder / ESP_SA_FILE}: {error.strerror}") from error
     return folder

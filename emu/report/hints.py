@@ -11,14 +11,14 @@ from rich.markup import escape
 SHOWN_MAX = 4
 
 
-def print_hints(folder: Path, captures: Sequence[Path], console: Console) -> None:
+def print_hints(folder: Path, captures: Sequence[Path], console: Console, esp_sa: Sequence[Path] = ()) -> None:
     """Say where the results are and which file is for what."""
-    for line in hint_lines(folder, captures):
+    for line in hint_lines(folder, captures, esp_sa):
         console.print(escape(line), soft_wrap=True)
 
 
-def hint_lines(folder: Path, captures: Sequence[Path]) -> list[str]:
-    """The lines of the end-of-run hint."""
+def hint_lines(folder: Path, captures: Sequence[Path], esp_sa: Sequence[Path] = ()) -> list[str]:
+    """The lines of the end-of-run hint; esp_sa: files with keys."""
     together = [file for file in captures if file.parent == folder]
     single = [file for file in captures if file.parent != folder]
     lines = [f"results: {folder}/" if captures else f"results: {folder}/ (no capture was written)"]
@@ -29,4 +29,7 @@ def hint_lines(folder: Path, captures: Sequence[Path]) -> list[str]:
         name = f"{single[0].parent}/<interface>{single[0].suffix}"
         lines.append(f"  wireshark {name}  ({len(single)} file{'s' if len(single) > 1 else ''})")
         lines.append("    one interface at a time: use these for Wireshark's TCP analysis and statistics")
+    for file in esp_sa:
+        lines.append(f"  {file}  (the keys of the encrypted tunnels)")
+        lines.append(f"    to see inside: emu wireshark-profile --esp-sa {file}; wireshark -C emu ...")
     return lines

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from emu.capture.esp_sa import ESP_SA_FILE
 from emu.emulation import Emulation
 from emu.kernel.errors import InvalidValue
 from emu.result import Result
@@ -56,12 +57,17 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run left behind: its result, its folder, the capture files in it, and the command that repeats it."""
+    """What a run left behind.
+
+    result: what came out. folder, captures: where the files are. command: what repeats it.
+    esp_sa: the files with the keys of encrypted tunnels, beside the captures.
+    """
 
     result: Result
     folder: Path
     captures: list[Path]
     command: str
+    esp_sa: list[Path] = field(default_factory=list)
 
 
 def run_topology(topology: Topology, options: RunOptions | None = None, *, watch: Watch | None = None) -> RunOutcome:
@@ -91,7 +97,7 @@ def run_topology(topology: Topology, options: RunOptions | None = None, *, watch
     ended_s = time.perf_counter()
     (folder / SUMMARY_FILE).write_text(json.dumps(result.summary(), indent=2) + "\n", encoding="utf-8")
     _write_timing(folder, net, built_s - started_s, ended_s - built_s)
-    return RunOutcome(result, folder, net.capture_files(), net.command)
+    return RunOutcome(result, folder, net.capture_files(), net.command, net.esp_sa_files)
 
 
 def default_folder(topology: Topology) -> Path:
@@ -163,7 +169,7 @@ def prepare_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (SUMMARY_FILE, TIMING_FILE, CRASH_FILE, f"{CAPTURE_STEM}.pcapng"):
+        for name in (SUMMARY_FILE, TIMING_FILE, CRASH_FILE, f"{CAPTURE_STEM}.pcapng", ESP_SA_FILE):
             (folder / name).unlink(missing_ok=True)
         for file in sorted((folder / SPLIT_FOLDER).glob("*.pcap*")):
             file.unlink()

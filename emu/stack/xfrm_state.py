@@ -42,6 +42,11 @@ class SecurityAssociation:
         self._seen = 0  # bit n: highest - n was received
         self._cipher = EspCipher(spi, key)
 
+    @property
+    def key_and_salt(self) -> bytes:
+        """The key as Linux and Wireshark write it: AES key, then salt."""
+        return self.key + self.spi.to_bytes(4, "big")
+
     def seal(self, payload: bytes, next_header: int) -> bytes | None:
         """Return the next ESP packet around a payload; None when the sequence numbers are used up."""
         sequence = self.sequence + 1
