@@ -283,10 +283,12 @@ class Kernel(Environment):
             if isinstance(label, str):
                 labels[label] = None
             fn(arg)
-        names = ", ".join(labels) or "unnamed callbacks"
+        start = f"{STUCK_STEPS:,} steps without time passing at t={format_time_ns(self.now)}: "
+        if not labels:
+            raise SimulationStuck(start + "a process or function goes on and on; let it wait for time to pass")
         raise SimulationStuck(
-            f"{STUCK_STEPS:,} steps without time passing at t={format_time_ns(self.now)}: frames go round through "
-            f"{names}; break the loop, or give a link on the way a rate or a delay"
+            f"{start}frames go round through {', '.join(labels)}; break the loop, or give a link on the way a rate or "
+            "a delay"
         )
 
 

@@ -11,11 +11,8 @@ from types import TracebackType
 
 from emu.kernel.errors import EmuError
 
-EXIT_OK = 0
-EXIT_EXPECTATION_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_BUG = 3
-EXIT_INTERRUPTED = 130
 
 CRASH_FILE = "crash.txt"
 

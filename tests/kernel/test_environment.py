@@ -5,7 +5,7 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emu.kernel import InvalidValue, Kernel, SimulationStuck
+from emu.kernel import InvalidValue, Kernel, SimulationStuck, environment
 
 
 def test_light_calls_run_in_time_order_and_ties_run_first_in_first_out():
@@ -237,6 +237,19 @@ def test_an_endless_instant_stops_with_an_error_that_names_who_takes_part():
     left.other, right.other = right, left
     kernel.call_later(3_000, left.receive, "frame")
     with pytest.raises(SimulationStuck, match=r"t=3us.*host1:br-\w+, host1:br-\w+"):
+        kernel.run()
+
+
+def test_a_process_that_never_waits_is_told_to_wait(monkeypatch):
+    monkeypatch.setattr(environment, "STUCK_STEPS", 1_000)
+    kernel = Kernel()
+
+    def busy():
+        while True:
+            yield kernel.timeout(0)
+
+    kernel.process(busy())
+    with pytest.raises(SimulationStuck, match=r"t=0ns: a process or function goes on and on; let it wait for time to"):
         kernel.run()
 
 

@@ -11,7 +11,7 @@ import pytest
 import emu
 from emu.containers import HostContainers
 from emu.interface import Interface
-from emu.networks import HostNetworks
+from emu.networks import HostNetworks, SwarmNetworks
 
 IMPAIRMENTS = "rate delay jitter loss reorder duplicate corrupt queue"
 
@@ -101,6 +101,42 @@ def test_the_first_parameters_come_in_the_contracts_order() -> None:
         wanted = [word.partition("=")[0] for word in expected.split()]
         given = [parameter for parameter in inspect.signature(function).parameters if parameter != "self"]
         assert given[: len(wanted)] == wanted
+
+
+def test_a_container_takes_its_name_first_and_everything_else_by_keyword() -> None:
+    name, *others = list(inspect.signature(HostContainers.run).parameters.values())[1:]
+    assert name.name == "name"
+    assert {parameter.kind for parameter in others} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_networks_of_the_swarm_are_made_like_those_of_a_host() -> None:
+    for method in ("create", "get", "list", "prune"):
+        of_host = inspect.signature(getattr(HostNetworks, method)).parameters
+        of_swarm = inspect.signature(getattr(SwarmNetworks, method)).parameters
+        assert list(of_host) == list(of_swarm)
+        assert [entry.default for entry in of_host.values()] == [entry.default for entry in of_swarm.values()]
+
+
+def test_a_host_and_what_it_holds_have_the_contracts_names() -> None:
+    net = emu.Emulation()
+    host, switch = net.add_host("host1"), net.add_switch("tor")
+    link = net.add_link(host, switch)
+    assert isinstance(link, emu.Link)
+    assert isinstance(host.networks, HostNetworks)
+    assert isinstance(host.containers, HostContainers)
+    web = host.containers.run("web")
+    assert web.namespace.device("eth0").label == "web:eth0"
+    assert {name: host.interface(name).label for name in ("eth0", "docker0")} == {
+        "eth0": "host1:eth0",
+        "docker0": "host1:docker0",
+    }
+
+
+def test_activities_give_tasks_and_sockets_are_none() -> None:
+    web = emu.Emulation().host.containers.run("web")
+    assert isinstance(web.ping(web), emu.Task)
+    assert isinstance(web.sniff(), emu.Task)
+    assert not isinstance(web.udp(5000), emu.Task)
 
 
 @pytest.mark.parametrize("owner", PROPERTIES, ids=lambda owner: owner.__name__)
