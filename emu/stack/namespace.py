@@ -20,6 +20,7 @@ from emu.stack.ipv4 import Ipv4Input
 from emu.stack.neighbour import NeighbourTable
 from emu.stack.netfilter import Filter
 from emu.stack.output import Ipv4Output, Path
+from emu.stack.packet_socket import OnFrame, PacketSocket, Wants
 from emu.stack.ping_socket import PingSocket
 from emu.stack.pmtu import PmtuCache
 from emu.stack.raw_table import RawTable
@@ -296,6 +297,10 @@ class Namespace:
     def ping_socket(self, ident: int | None = None) -> PingSocket:
         """Open an ICMP echo socket; `ident` is the echo identifier, None draws one."""
         return PingSocket(self, ident)
+
+    def packet_socket(self, device: NetDevice, wants: Wants, on_frame: OnFrame) -> PacketSocket:
+        """Open a packet socket on a device: whole frames, with or without an address (see `PacketSocket`)."""
+        return PacketSocket(self, device, wants, on_frame)
 
     # -- output and wake-up -------------------------------------------------------------------------------------------
 
