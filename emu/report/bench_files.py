@@ -30,10 +30,12 @@ def write_files(benchmark: Benchmark, folder: Path) -> list[Path]:
 
 
 def make_folder(folder: Path) -> Path:
-    """Make the folder for results. Raises InvalidValue when it can't be written."""
+    """Make the folder for results and remove older ones from it. Raises InvalidValue when it can't be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / JSON_FILE).write_text("")
+        for name in (JSON_FILE, CSV_FILE, "overlay.png", "overlay.svg"):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise InvalidValue(
             f"{folder}: the results can't be written there: {error.strerror}; choose another --out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ def _measure_here(points: list[Point], tell: Progress) -> list[PointResult]:
 
 
 def _measure_in_pool(points: list[Point], workers: int, tell: Progress) -> list[PointResult]:
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts) as pool:
         try:
             futures = [pool.submit(run_point, point) for point in points]
             for done, future in enumerate(as_completed(futures), 1):
@@ -138,3 +139,8 @@ def _measure_in_pool(points: list[Point], workers: int, tell: Progress) -> list[
             pool.shutdown(cancel_futures=True)
             raise
     return [future.result() for future in futures]
+
+
+def _leave_interrupts() -> None:
+    """Let Ctrl-C end the process that shows the results; its workers end with it, without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
