@@ -1,0 +1,482 @@
+"""The DHCP client as a machine without input and output: messages, answers to ARP probes and the time go in.
+
+What a state does about an event is one table, `TRANSITIONS` (RFC 2131 figure 5); each action in it is a method of
+`DhcpClient` that leaves what is to be done in `actions`. `emu.traffic.dhcp_program` connects it to a namespace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from emu.traffic.dhcp_profile import MINIMUM_RENEWAL_NS, SECOND, DhcpProfile
+from emu.wire import dhcp
+from emu.wire.address import ANY_IPV4
+from emu.wire.dhcp import DhcpMessage, decode_classless_routes
+
+INIT = "INIT"
+INIT_REBOOT = "INIT-REBOOT"
+SELECTING = "SELECTING"
+REBOOTING = "REBOOTING"
+REQUESTING = "REQUESTING"
+CHECKING = "CHECKING"
+BOUND = "BOUND"
+RENEWING = "RENEWING"
+REBINDING = "REBINDING"
+STOPPED = "STOPPED"
+
+PROBE_WAIT_NS = 2 * SECOND
+"""How long an answer to the ARP probe is waited for (udhcpc -a: 2 s)."""
+
+TRANSITIONS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
+    (INIT, "timeout"): (SELECTING, ("begin_exchange", "send_discover")),
+    (INIT_REBOOT, "timeout"): (REBOOTING, ("begin_exchange", "send_reboot_request")),
+    (SELECTING, "timeout"): (SELECTING, ("send_discover",)),
+    (SELECTING, "gave up"): (INIT, ("fail", "pause")),
+    (SELECTING, "offer"): (REQUESTING, ("take_offer", "send_request")),
+    (REQUESTING, "timeout"): (REQUESTING, ("send_request",)),
+    (REQUESTING, "gave up"): (INIT, ("fail", "pause")),
+    (REQUESTING, "ack"): (CHECKING, ("take_lease", "probe")),
+    (REQUESTING, "nak"): (INIT, ("forget_lease", "pause_after_refusal")),
+    (REBOOTING, "timeout"): (REBOOTING, ("send_reboot_request",)),
+    (REBOOTING, "gave up"): (INIT, ("fail", "start_over")),
+    (REBOOTING, "ack"): (CHECKING, ("take_lease", "probe")),
+    (REBOOTING, "nak"): (INIT, ("forget_lease", "start_over")),
+    (CHECKING, "timeout"): (BOUND, ("bind", "sleep_until_t1")),
+    (CHECKING, "conflict"): (INIT, ("decline", "forget_lease", "pause_after_refusal")),
+    (BOUND, "timeout"): (RENEWING, ("begin_exchange", "send_renewal")),
+    (RENEWING, "timeout"): (RENEWING, ("send_renewal",)),
+    (RENEWING, "gave up"): (REBINDING, ("restart_attempts", "send_rebinding")),
+    (RENEWING, "ack"): (BOUND, ("take_lease", "extend", "sleep_until_t1")),
+    (RENEWING, "nak"): (INIT, ("unbind", "forget_lease", "start_over")),
+    (REBINDING, "timeout"): (REBINDING, ("send_rebinding",)),
+    (REBINDING, "gave up"): (INIT, ("unbind", "forget_lease", "start_over")),
+    (REBINDING, "ack"): (BOUND, ("take_lease", "extend", "sleep_until_t1")),
+    (REBINDING, "nak"): (INIT, ("unbind", "forget_lease", "start_over")),
+    (INIT, "stop"): (STOPPED, ("rest",)),
+    (INIT_REBOOT, "stop"): (STOPPED, ("rest",)),
+    (SELECTING, "stop"): (STOPPED, ("rest",)),
+    (REQUESTING, "stop"): (STOPPED, ("rest",)),
+    (REBOOTING, "stop"): (STOPPED, ("rest",)),
+    (CHECKING, "stop"): (STOPPED, ("rest",)),
+    (BOUND, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
+    (RENEWING, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
+    (REBINDING, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
+}
+"""(state, event) -> (next state, actions). What is not here is ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLease:
+    """What a client was given.
+
+    address, server: 4 bytes. prefix_length: 0 to 32. router, dns, domain, mtu, routes: None or empty if not told.
+    acquired_ns: when the REQUEST for it was sent, from which all its times count (RFC 2131 section 4.4.5).
+    renew_at_ns, rebind_at_ns, expires_ns: T1, T2 and the end; None for a lease without end.
+    """
+
+    address: bytes
+    prefix_length: int
+    server: bytes
+    router: bytes | None
+    dns: tuple[bytes, ...]
+    domain: str | None
+    mtu: int | None
+    routes: tuple[tuple[bytes, int, bytes], ...]
+    acquired_ns: int
+    renew_at_ns: int | None
+    rebind_at_ns: int | None
+    expires_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A message to send: by broadcast from 0.0.0.0, or with `server` given by unicast from the client's address."""
+
+    message: DhcpMessage
+    server: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAddress:
+    """An ARP probe to send for `address`; whoever answers must be reported to `DhcpClient.conflict`."""
+
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A lease to put into effect. is_new: False when only its times have changed."""
+
+    lease: ClientLease
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """A lease to take out of effect."""
+
+    lease: ClientLease
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A round of attempts ended without an address; `state` names where."""
+
+    state: str
+
+
+Action = Send | ProbeAddress | Bind | Unbind | Failed
+
+
+class DhcpClient:
+    """One client on one interface.
+
+    mac: 6 bytes. random: a stream of its own. Begin with `start`; then call `receive`, `expire` when `deadline_ns`
+    is reached, `conflict`, `stop`; each returns what is to be done. deadline_ns is None when nothing is waited for.
+    requested: address to ask for. reboot: begin in INIT-REBOOT with `requested`, as a client that remembers its lease.
+    Limits: takes the first offer, as udhcpc does; one ARP probe.
+    """
+
+    __slots__ = (
+        "_actions",
+        "_attempt",
+        "_client_id",
+        "_first_sent_ns",
+        "_host_name",
+        "_mac",
+        "_now_ns",
+        "_offer",
+        "_profile",
+        "_random",
+        "_reboots",
+        "_reply",
+        "_request_sent_ns",
+        "_requested",
+        "_transaction_id",
+        "deadline_ns",
+        "lease",
+        "state",
+    )
+
+    def __init__(
+        self,
+        profile: DhcpProfile,
+        mac: bytes,
+        random: Random,
+        *,
+        host_name: str = "",
+        client_id: bytes | None = None,
+        requested: bytes | None = None,
+        reboot: bool = False,
+    ) -> None:
+        assert requested is not None or not reboot, "a client that reboots must know its address"
+        self._profile = profile
+        self._mac = mac
+        self._random = random
+        self._host_name = host_name.encode()
+        self._client_id = b"\x01" + mac if client_id is None else client_id
+        self._requested = requested
+        self._reboots = reboot
+        self.state = STOPPED
+        self.lease: ClientLease | None = None
+        self.deadline_ns: int | None = None
+        self._actions: list[Action] = []
+        self._now_ns = 0
+        self._attempt = 0
+        self._transaction_id = 0
+        self._first_sent_ns = 0
+        self._request_sent_ns = 0
+        self._offer: DhcpMessage | None = None
+        self._reply: DhcpMessage | None = None
+
+    # -- what comes in ------------------------------------------------------------------------------------------------
+
+    def start(self, now_ns: int) -> None:
+        """Begin; the first message leaves when `deadline_ns` is reached."""
+        assert self.state == STOPPED, self.state
+        self.state = INIT_REBOOT if self._reboots else INIT
+        low, high = self._profile.start_delay_ns
+        self.deadline_ns = now_ns + (self._random.randint(low, high) if high and not self._reboots else 0)
+
+    def receive(self, now_ns: int, message: DhcpMessage) -> list[Action]:
+        """Take in a message; one that is not an answer to this client's last question is ignored."""
+        if message.operation != dhcp.OPERATION_REPLY or message.client_mac != self._mac:
+            return []
+        if message.transaction_id != self._transaction_id:
+            return []
+        event = {dhcp.OFFER: "offer", dhcp.ACK: "ack", dhcp.NAK: "nak"}.get(message.message_type or 0)
+        if event is None or not self._is_acceptable(event, message):
+            return []
+        self._reply = message
+        return self._step(now_ns, event)
+
+    def expire(self, now_ns: int) -> list[Action]:
+        """Do what is due at `deadline_ns`."""
+        return self._step(now_ns, "gave up" if self._has_given_up(now_ns) else "timeout")
+
+    def conflict(self, now_ns: int) -> list[Action]:
+        """Take note that somebody else answered for the address being checked."""
+        return self._step(now_ns, "conflict")
+
+    def stop(self, now_ns: int) -> list[Action]:
+        """End; a lease that is held is released."""
+        return self._step(now_ns, "stop")
+
+    def _step(self, now_ns: int, event: str) -> list[Action]:
+        transition = TRANSITIONS.get((self.state, event))
+        if transition is None:
+            return []
+        next_state, actions = transition
+        self._now_ns = now_ns
+        self._actions = []
+        for action in actions:
+            getattr(self, f"_{action}")()
+        self.state = next_state
+        return self._actions
+
+    def _is_acceptable(self, event: str, message: DhcpMessage) -> bool:
+        """Refuse what names no usable address or server, and answers of a server that was not asked."""
+        server = message.address_option(dhcp.OPTION_SERVER_ID)
+        if server is None:
+            return False
+        if self.state == REQUESTING and (self._offer is None or server != self._offer.option(dhcp.OPTION_SERVER_ID)):
+            return False
+        if event == "nak":
+            return True
+        address = message.your_address
+        if address[0] in (0, 127) or address[0] >= 224:
+            return False
+        mask = message.option(dhcp.OPTION_SUBNET_MASK)
+        if mask is not None and _prefix_length(mask) is None:
+            return False
+        if self.state in (RENEWING, REBINDING):
+            return self.lease is not None and address == self.lease.address
+        if self.state == REBOOTING:
+            return address == self._requested
+        return event == "offer" or (self._offer is not None and address == self._offer.your_address)
+
+    def _has_given_up(self, now_ns: int) -> bool:
+        profile = self._profile
+        if self.state == SELECTING:
+            return self._attempt >= len(profile.discover_waits_ns)
+        if self.state in (REQUESTING, REBOOTING):
+            return self._attempt >= len(profile.request_waits_ns)
+        if self.state not in (RENEWING, REBINDING):
+            return False
+        lease = self.lease
+        assert lease is not None, "renewing without a lease"
+        end_ns = lease.rebind_at_ns if self.state == RENEWING and profile.renew_waits_ns is None else lease.expires_ns
+        assert end_ns is not None, "renewing a lease without end"
+        if now_ns >= end_ns:
+            return True
+        return profile.renew_waits_ns is not None and self._attempt >= len(profile.renew_waits_ns)
+
+    # -- actions: exchanges -------------------------------------------------------------------------------------------
+
+    def _begin_exchange(self) -> None:
+        self._transaction_id = self._random.getrandbits(32)
+        self._first_sent_ns = self._now_ns
+        self._attempt = 0
+
+    def _restart_attempts(self) -> None:
+        self._attempt = 0
+
+    def _wait(self, waits_ns: tuple[int, ...]) -> None:
+        self.deadline_ns = self._now_ns + self._profile.wait_ns(waits_ns, self._attempt, self._random)
+        self._attempt += 1
+
+    def _send(self, kind: int, options: tuple[tuple[int, bytes], ...], server: bytes | None = None) -> None:
+        """Queue a message. Its options: type, client identifier, those given, host name, parameter request list."""
+        every = [(dhcp.OPTION_MESSAGE_TYPE, bytes((kind,))), (dhcp.OPTION_CLIENT_ID, self._client_id), *options]
+        asks = kind in (dhcp.DISCOVER, dhcp.REQUEST)
+        if asks and self._host_name:
+            every.append((dhcp.OPTION_HOST_NAME, self._host_name))
+        if asks:
+            every.append((dhcp.OPTION_MAXIMUM_SIZE, (dhcp.DEFAULT_MAXIMUM_LENGTH).to_bytes(2, "big")))
+            every.append((dhcp.OPTION_PARAMETER_REQUEST_LIST, bytes(self._profile.parameters)))
+        held = self.state in (BOUND, RENEWING, REBINDING) and self.lease is not None
+        message = DhcpMessage(
+            dhcp.OPERATION_REQUEST,
+            self._transaction_id,
+            self._mac,
+            tuple(every),
+            seconds=min((self._now_ns - self._first_sent_ns) // SECOND, 0xFFFF) if asks else 0,
+            flags=dhcp.FLAG_BROADCAST if self._profile.broadcast_flag and asks and not held else 0,
+            client_address=self.lease.address if held and self.lease is not None else ANY_IPV4,
+        )
+        self._actions.append(Send(message, server))
+
+    def _send_discover(self) -> None:
+        wish = () if self._requested is None else ((dhcp.OPTION_REQUESTED_ADDRESS, self._requested),)
+        self._send(dhcp.DISCOVER, wish)
+        self._wait(self._profile.discover_waits_ns)
+
+    def _take_offer(self) -> None:
+        self._offer = self._reply
+        self._attempt = 0
+
+    def _send_request(self) -> None:
+        offer = self._offer
+        assert offer is not None, "a request needs an offer"
+        self._request_sent_ns = self._now_ns
+        server = offer.option(dhcp.OPTION_SERVER_ID)
+        assert server is not None, "offers without server are not acceptable"
+        options = ((dhcp.OPTION_REQUESTED_ADDRESS, offer.your_address), (dhcp.OPTION_SERVER_ID, server))
+        self._send(dhcp.REQUEST, options)
+        self._wait(self._profile.request_waits_ns)
+
+    def _send_reboot_request(self) -> None:
+        assert self._requested is not None, "INIT-REBOOT needs an address"
+        self._request_sent_ns = self._now_ns
+        self._send(dhcp.REQUEST, ((dhcp.OPTION_REQUESTED_ADDRESS, self._requested),))
+        self._wait(self._profile.request_waits_ns)
+
+    def _send_renewal(self) -> None:
+        lease = self.lease
+        assert lease is not None, "nothing to renew"
+        self._request_sent_ns = self._now_ns
+        self._send(dhcp.REQUEST, (), lease.server)
+        self._wait_renewal(lease.rebind_at_ns)
+
+    def _send_rebinding(self) -> None:
+        lease = self.lease
+        assert lease is not None, "nothing to rebind"
+        self._request_sent_ns = self._now_ns
+        self._send(dhcp.REQUEST, ())
+        self._wait_renewal(lease.expires_ns)
+
+    def _wait_renewal(self, end_ns: int | None) -> None:
+        waits_ns = self._profile.renew_waits_ns
+        lease = self.lease
+        assert end_ns is not None, "a lease without end is never renewed"
+        assert lease is not None, "nothing to renew"
+        assert lease.expires_ns is not None, "a lease without end is never renewed"
+        if waits_ns is not None:
+            self._wait(waits_ns)
+            next_ns = min(self.deadline_ns or 0, lease.expires_ns)
+        else:
+            half_ns = (end_ns - self._now_ns) // 2
+            next_ns = min(self._now_ns + max(half_ns, MINIMUM_RENEWAL_NS), end_ns)
+        self.deadline_ns = max(next_ns, self._now_ns)  # a very short lease may have ended while it was checked
+
+    def _release(self) -> None:
+        lease = self.lease
+        assert lease is not None, "nothing to release"
+        self._transaction_id = self._random.getrandbits(32)
+        self._send(dhcp.RELEASE, ((dhcp.OPTION_SERVER_ID, lease.server),), lease.server)
+
+    def _decline(self) -> None:
+        lease = self.lease
+        assert lease is not None, "nothing to decline"
+        self._transaction_id = self._random.getrandbits(32)
+        options = ((dhcp.OPTION_REQUESTED_ADDRESS, lease.address), (dhcp.OPTION_SERVER_ID, lease.server))
+        self._send(dhcp.DECLINE, options)
+
+    # -- actions: leases ----------------------------------------------------------------------------------------------
+
+    def _take_lease(self) -> None:
+        reply = self._reply
+        assert reply is not None, "a lease comes with a reply"
+        self.lease = self._lease_of(reply)
+
+    def _lease_of(self, reply: DhcpMessage) -> ClientLease:
+        """Read an ACK that is acceptable."""
+        profile = self._profile
+        seconds = reply.number_option(dhcp.OPTION_LEASE_TIME)
+        seconds = max(profile.default_lease_s if seconds is None else seconds, profile.minimum_lease_s, 1)
+        t1, t2 = seconds // 2, seconds * 7 // 8
+        if profile.honours_t1_t2:
+            told_t1, told_t2 = reply.number_option(dhcp.OPTION_T1), reply.number_option(dhcp.OPTION_T2)
+            t2 = told_t2 if told_t2 is not None and 0 < told_t2 <= seconds else t2
+            t1 = told_t1 if told_t1 is not None and 0 < told_t1 <= t2 else min(t1, t2)
+        start_ns = self._request_sent_ns
+        ends = seconds != dhcp.INFINITE_LEASE_S
+        mask = reply.option(dhcp.OPTION_SUBNET_MASK)
+        prefix_length = None if mask is None else _prefix_length(mask)
+        server = reply.address_option(dhcp.OPTION_SERVER_ID)
+        assert server is not None, "replies without server are not acceptable"
+        mtu = reply.number_option(dhcp.OPTION_MTU, 2)
+        domain = reply.option(dhcp.OPTION_DOMAIN_NAME)
+        routes = decode_classless_routes(reply.option(dhcp.OPTION_CLASSLESS_ROUTES) or b"") or []
+        routers = _addresses(reply.option(dhcp.OPTION_ROUTER))
+        return ClientLease(
+            address=reply.your_address,
+            prefix_length=_class_prefix_length(reply.your_address) if prefix_length is None else prefix_length,
+            server=server,
+            router=routers[0] if routers and not routes else None,  # RFC 3442: routes replace the router
+            dns=_addresses(reply.option(dhcp.OPTION_DNS)),
+            domain=None if domain is None else domain.decode("ascii", "replace").rstrip("\0"),
+            mtu=mtu if mtu is not None and mtu >= 68 else None,
+            routes=tuple(routes),
+            acquired_ns=start_ns,
+            renew_at_ns=start_ns + t1 * SECOND if ends else None,
+            rebind_at_ns=start_ns + t2 * SECOND if ends else None,
+            expires_ns=start_ns + seconds * SECOND if ends else None,
+        )
+
+    def _forget_lease(self) -> None:
+        self.lease = None
+        self._offer = None
+
+    def _probe(self) -> None:
+        assert self.lease is not None, "nothing to probe"
+        self._actions.append(ProbeAddress(self.lease.address))
+        self.deadline_ns = self._now_ns + PROBE_WAIT_NS
+
+    def _bind(self) -> None:
+        assert self.lease is not None, "nothing to bind"
+        self._requested = self.lease.address  # the address to ask for should the lease be lost
+        self._actions.append(Bind(self.lease, is_new=True))
+
+    def _extend(self) -> None:
+        assert self.lease is not None, "nothing to extend"
+        self._actions.append(Bind(self.lease, is_new=False))
+
+    def _unbind(self) -> None:
+        assert self.lease is not None, "nothing to unbind"
+        self._actions.append(Unbind(self.lease))
+
+    # -- actions: waiting ---------------------------------------------------------------------------------------------
+
+    def _sleep_until_t1(self) -> None:
+        assert self.lease is not None, "nothing to renew later"
+        renew_at_ns = self.lease.renew_at_ns
+        self.deadline_ns = None if renew_at_ns is None else max(renew_at_ns, self._now_ns)
+
+    def _fail(self) -> None:
+        self._actions.append(Failed(self.state))
+
+    def _pause(self) -> None:
+        self.deadline_ns = self._now_ns + self._profile.pause_ns
+
+    def _pause_after_refusal(self) -> None:
+        self.deadline_ns = self._now_ns + self._profile.decline_pause_ns
+
+    def _start_over(self) -> None:
+        self.deadline_ns = self._now_ns
+
+    def _rest(self) -> None:
+        self.deadline_ns = None
+
+
+def _prefix_length(mask: bytes) -> int | None:
+    """Return the length of a netmask; None when its ones are not contiguous or it is not 4 bytes long."""
+    if len(mask) != 4:
+        return None
+    inverted = int.from_bytes(mask, "big") ^ 0xFFFFFFFF
+    return None if inverted & (inverted + 1) else 32 - inverted.bit_length()
+
+
+def _class_prefix_length(address: bytes) -> int:
+    """Return the prefix length of an address's class, for servers that tell no mask."""
+    if address[0] < 128:
+        return 8
+    return 16 if address[0] < 192 else 24
+
+
+def _addresses(value: bytes | None) -> tuple[bytes, ...]:
+    """Split an option that holds addresses; a rest that is no address is not counted."""
+    if value is None:
+        return ()
+    return tuple(value[start : start + 4] for start in range(0, len(value) - 3, 4))

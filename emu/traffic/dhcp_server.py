@@ -1,0 +1,396 @@
+"""The DHCP server as a machine without input and output: messages and the time in, replies and probes out.
+
+Source: RFC 2131 sections 4.1 and 4.3, RFC 2132; habits of dnsmasq where the RFC leaves a choice (reference 7.6).
+`emu.traffic.dhcp_daemon` connects it to a namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from emu.kernel.errors import InvalidValue
+from emu.traffic.dhcp_leases import BOUND, DECLINED, NEVER_NS, OFFERED, RELEASED, Lease, LeaseTable, client_key
+from emu.wire import dhcp
+from emu.wire.address import ANY_IPV4, ipv4_to_text
+from emu.wire.dhcp import DhcpMessage, encode_classless_routes
+
+SECOND = 1_000_000_000
+OFFER_HOLD_NS = 60 * SECOND
+"""How long an offered address is kept for the client that has not asked for it yet."""
+LEASE_MIN_S = 120
+"""dnsmasq's shortest lease."""
+
+BROADCAST = "broadcast"
+LINK = "link"
+STACK = "stack"
+"""Ways of a reply: to everybody, to a client that has no address yet, or as any other packet (with ARP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpServerSettings:
+    """What a server serves.
+
+    server_address: its own address, 4 bytes; its identifier. prefix_length: of the network it is on, 1 to 30.
+    first, last: the range it gives addresses from, both included, 4 bytes each.
+    exclusions: addresses in the range that it never gives. reservations: client key or MAC -> address.
+    router, dns, domain, mtu, routes: options 3, 6, 15, 26 and 121; None or empty ones are not sent.
+    lease_s: 120 or more, or dhcp.INFINITE_LEASE_S. t1_s, t2_s: None for 1/2 and 7/8 of the lease.
+    authoritative: refuse what is wrong with a NAK, and take over leases of clients that are not known (any longer).
+    probe_wait_ns: how long to wait for an answer to an ICMP echo before an OFFER; 0 probes nothing.
+    quarantine_ns: how long a declined or answering address is given to nobody (dnsmasq: 10 minutes).
+    """
+
+    server_address: bytes
+    prefix_length: int
+    first: bytes
+    last: bytes
+    exclusions: frozenset[bytes] = frozenset()
+    reservations: Mapping[bytes, bytes] = field(default_factory=dict)
+    router: bytes | None = None
+    dns: Sequence[bytes] = ()
+    domain: str | None = None
+    mtu: int | None = None
+    routes: Sequence[tuple[bytes, int, bytes]] = ()
+    lease_s: int = 3600
+    t1_s: int | None = None
+    t2_s: int | None = None
+    authoritative: bool = True
+    probe_wait_ns: int = 3 * SECOND
+    quarantine_ns: int = 600 * SECOND
+
+    def __post_init__(self) -> None:
+        """Refuse values that contradict each other."""
+        if not 1 <= self.prefix_length <= 30:
+            raise InvalidValue(f"DHCP server: prefix length {self.prefix_length}: expected 1 to 30")
+        outside = [address for address in (self.first, self.last) if not self.is_on_network(address)]
+        if outside or self.first > self.last:
+            raise InvalidValue(
+                f"DHCP range {ipv4_to_text(self.first)} to {ipv4_to_text(self.last)}: expected addresses of the "
+                f"server's network {ipv4_to_text(self.server_address)}/{self.prefix_length}, the lower one first"
+            )
+        for address in self.reservations.values():
+            if not self.is_on_network(address) or address == self.server_address:
+                raise InvalidValue(
+                    f"DHCP reservation of {ipv4_to_text(address)}: expected another address of the server's network"
+                )
+        if not LEASE_MIN_S <= self.lease_s <= dhcp.INFINITE_LEASE_S:
+            raise InvalidValue(f"DHCP lease time {self.lease_s} s: expected at least {LEASE_MIN_S} s")
+        if not 0 < self.t1 <= self.t2 <= self.lease_s:
+            raise InvalidValue(f"DHCP times: expected T1 {self.t1} s <= T2 {self.t2} s <= lease {self.lease_s} s")
+        if self.mtu is not None and not 68 <= self.mtu <= 65535:
+            raise InvalidValue(f"DHCP option MTU {self.mtu}: expected 68 to 65535")
+
+    @property
+    def t1(self) -> int:
+        """When clients renew, in seconds."""
+        return self.lease_s // 2 if self.t1_s is None else self.t1_s
+
+    @property
+    def t2(self) -> int:
+        """When clients rebind, in seconds."""
+        return self.lease_s * 7 // 8 if self.t2_s is None else self.t2_s
+
+    @property
+    def mask(self) -> int:
+        """The netmask as a number."""
+        return 0xFFFFFFFF << (32 - self.prefix_length) & 0xFFFFFFFF
+
+    def is_on_network(self, address: bytes) -> bool:
+        """Tell whether an address is a host's on the server's network: neither the first nor the last one of it."""
+        value, own = int.from_bytes(address, "big"), int.from_bytes(self.server_address, "big")
+        return value & self.mask == own & self.mask and value & ~self.mask not in (0, ~self.mask & 0xFFFFFFFF)
+
+    def is_in_range(self, address: bytes) -> bool:
+        """Tell whether the server may give this address to anybody."""
+        return self.first <= address <= self.last and address not in self.exclusions and address != self.server_address
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A message to send. way: BROADCAST, LINK (to `address` at the client's MAC, without ARP) or STACK."""
+
+    message: DhcpMessage
+    way: str
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """An ICMP echo request to send; `DhcpServer.probe_answered` or `.probe_ended` must follow."""
+
+    address: bytes
+
+
+Action = Reply | Probe
+
+
+class DhcpServer:
+    """One server on one segment.
+
+    leases: its table; hand over the one of a former server for a restart that keeps the leases.
+    refusals: why messages went unanswered, counted by reason.
+    Limits: no relay agents (messages with giaddr are refused), no BOOTP clients without message type.
+    """
+
+    __slots__ = ("_pending", "leases", "refusals", "settings")
+
+    def __init__(self, settings: DhcpServerSettings, leases: LeaseTable | None = None) -> None:
+        self.settings = settings
+        self.leases = LeaseTable() if leases is None else leases
+        self.refusals: dict[str, int] = {}
+        self._pending: dict[bytes, DhcpMessage] = {}  # address being probed -> the last DISCOVER it is for
+
+    def receive(self, now_ns: int, message: DhcpMessage) -> list[Action]:
+        """Take in a message and return what is to be done."""
+        if message.operation != dhcp.OPERATION_REQUEST:
+            return self._refuse("not a request")
+        if message.relay_address != ANY_IPV4:
+            return self._refuse("came through a relay agent")
+        if message.message_type == dhcp.DISCOVER:
+            return self._discover(now_ns, message)
+        if message.message_type == dhcp.REQUEST:
+            return self._request(now_ns, message)
+        if message.message_type == dhcp.DECLINE:
+            return self._decline(now_ns, message)
+        if message.message_type == dhcp.RELEASE:
+            return self._release(now_ns, message)
+        if message.message_type == dhcp.INFORM:
+            return self._inform(message)
+        return self._refuse("message type missing or not a client's")
+
+    def _refuse(self, reason: str) -> list[Action]:
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        return []
+
+    def count_free(self, now_ns: int) -> int:
+        """Return how many addresses of the range could be given to a new client now."""
+        return sum(self._is_free(now_ns, address, b"") for address in self._range())
+
+    # -- DISCOVER -----------------------------------------------------------------------------------------------------
+
+    def _discover(self, now_ns: int, message: DhcpMessage) -> list[Action]:
+        key = _key(message)
+        for probed, waiting in self._pending.items():
+            if _key(waiting) == key:
+                self._pending[probed] = message  # asked again while its address is being probed
+                return []
+        address = self._choose(now_ns, message, key)
+        if address is None:
+            return self._refuse("no free address in the range")
+        held = self.leases.of_client(key)
+        is_his = held is not None and held.address == address and held.state == BOUND and now_ns < held.expires_ns
+        if is_his:
+            return [self._offer(message, address)]
+        self._enter(message, address, OFFERED, now_ns + self.settings.probe_wait_ns + OFFER_HOLD_NS)
+        if not self.settings.probe_wait_ns:
+            return [self._offer(message, address)]
+        self._pending[address] = message
+        return [Probe(address)]
+
+    def probe_ended(self, now_ns: int, address: bytes) -> list[Action]:
+        """Go on with an address from which no answer came in time."""
+        message = self._pending.pop(address, None)
+        if message is None:
+            return []
+        lease = self.leases.of_address(address)
+        if lease is None or lease.key != _key(message) or not lease.keeps_others_away(now_ns):
+            return []  # released or declined in the meantime
+        return [self._offer(message, address)]
+
+    def probe_answered(self, now_ns: int, address: bytes) -> list[Action]:
+        """Put an address that somebody uses into quarantine and try the next one for the client."""
+        message = self._pending.pop(address, None)
+        if message is None:
+            return []
+        self._quarantine(now_ns, address, message.client_mac)
+        return self._discover(now_ns, message)
+
+    def _offer(self, message: DhcpMessage, address: bytes) -> Reply:
+        return self._reply(message, dhcp.OFFER, address)
+
+    # -- choosing an address ------------------------------------------------------------------------------------------
+
+    def _choose(self, now_ns: int, message: DhcpMessage, key: bytes) -> bytes | None:
+        """Choose as RFC 2131 section 4.3.1 says: reserved, held, held before, asked for, any; None without any."""
+        reserved = self._reserved_for(key, message.client_mac)
+        if reserved is not None and self._is_free(now_ns, reserved, key):
+            return reserved
+        held = self.leases.of_client(key)
+        wishes = (None if held is None else held.address, message.address_option(dhcp.OPTION_REQUESTED_ADDRESS))
+        for wish in wishes:
+            if wish is not None and self._may_have(now_ns, wish, key, message.client_mac):
+                return wish
+        used_before: bytes | None = None
+        for address in self._range():
+            if self._may_have(now_ns, address, key, message.client_mac):
+                if self.leases.of_address(address) is None:
+                    return address
+                used_before = used_before or address
+        return used_before
+
+    def _range(self) -> list[bytes]:
+        settings = self.settings
+        numbers = range(int.from_bytes(settings.first, "big"), int.from_bytes(settings.last, "big") + 1)
+        addresses = (number.to_bytes(4, "big") for number in numbers)
+        return [address for address in addresses if settings.is_in_range(address)]
+
+    def _reserved_for(self, key: bytes, mac: bytes) -> bytes | None:
+        reservations = self.settings.reservations
+        return reservations.get(key) or reservations.get(mac)
+
+    def _may_have(self, now_ns: int, address: bytes, key: bytes, mac: bytes) -> bool:
+        """Tell whether this client may have this address: reserved for it, or in the range, not reserved and free."""
+        settings = self.settings
+        for_anybody = settings.is_in_range(address) and address not in settings.reservations.values()
+        return (for_anybody or self._reserved_for(key, mac) == address) and self._is_free(now_ns, address, key)
+
+    def _is_free(self, now_ns: int, address: bytes, key: bytes) -> bool:
+        lease = self.leases.of_address(address)
+        return lease is None or (bool(key) and lease.key == key) or not lease.keeps_others_away(now_ns)
+
+    # -- REQUEST ------------------------------------------------------------------------------------------------------
+
+    def _request(self, now_ns: int, message: DhcpMessage) -> list[Action]:
+        server = message.option(dhcp.OPTION_SERVER_ID)
+        requested = message.address_option(dhcp.OPTION_REQUESTED_ADDRESS)
+        key = _key(message)
+        held = self.leases.of_client(key)
+        if server is not None and server != self.settings.server_address:
+            if held is not None and held.state == OFFERED:
+                held.state = RELEASED  # the client chose another server's offer
+            return self._refuse("the client chose another server")
+        address = message.client_address if message.client_address != ANY_IPV4 else requested
+        if address is None or address == ANY_IPV4:
+            return self._refuse("a request without an address")
+        if not self.settings.is_on_network(address):
+            return self._nak(message, "wrong network")
+        if held is None or held.address != address:
+            return self._request_of_unknown(now_ns, message, address, held, is_selecting=server is not None)
+        if not self._may_have(now_ns, address, key, message.client_mac):
+            return self._nak(message, "address not available")
+        return [self._acknowledge(now_ns, message, address)]
+
+    def _request_of_unknown(
+        self, now_ns: int, message: DhcpMessage, address: bytes, held: Lease | None, *, is_selecting: bool
+    ) -> list[Action]:
+        """Answer a client that wants what it has not been given here, or not as far as the leases tell."""
+        if is_selecting or (held is not None and held.keeps_others_away(now_ns)):
+            return self._nak(message, "wrong address")
+        if not self.settings.authoritative:
+            return self._refuse("a client that is not known")  # RFC 2131 section 4.3.2: stay silent
+        if not self._may_have(now_ns, address, _key(message), message.client_mac):
+            return self._nak(message, "address not available")
+        return [self._acknowledge(now_ns, message, address)]
+
+    def _acknowledge(self, now_ns: int, message: DhcpMessage, address: bytes) -> Reply:
+        self._pending.pop(address, None)
+        lease_s = self.settings.lease_s
+        expires_ns = NEVER_NS if lease_s == dhcp.INFINITE_LEASE_S else now_ns + lease_s * SECOND
+        self._enter(message, address, BOUND, expires_ns)
+        return self._reply(message, dhcp.ACK, address)
+
+    def _nak(self, message: DhcpMessage, reason: str) -> list[Action]:
+        if not self.settings.authoritative and message.option(dhcp.OPTION_SERVER_ID) is None:
+            return self._refuse(reason)
+        options = (
+            (dhcp.OPTION_MESSAGE_TYPE, bytes((dhcp.NAK,))),
+            (dhcp.OPTION_SERVER_ID, self.settings.server_address),
+            (dhcp.OPTION_MESSAGE, reason.encode()),
+        )
+        nak = DhcpMessage(
+            dhcp.OPERATION_REPLY, message.transaction_id, message.client_mac, options, flags=message.flags
+        )
+        return [Reply(nak, BROADCAST, b"\xff\xff\xff\xff")]  # the client may not have an address that works
+
+    def _enter(self, message: DhcpMessage, address: bytes, state: str, expires_ns: int) -> None:
+        name = (message.option(dhcp.OPTION_HOST_NAME) or b"").decode("ascii", "replace")
+        self.leases.put(Lease(address, _key(message), message.client_mac, state, expires_ns, name))
+
+    # -- DECLINE, RELEASE, INFORM -------------------------------------------------------------------------------------
+
+    def _decline(self, now_ns: int, message: DhcpMessage) -> list[Action]:
+        address = message.address_option(dhcp.OPTION_REQUESTED_ADDRESS)
+        held = self.leases.of_client(_key(message))
+        if not self._is_for_us(message) or held is None or held.address != address:
+            return self._refuse("a DECLINE of what the client does not hold")
+        self._quarantine(now_ns, held.address, message.client_mac)
+        return []
+
+    def _quarantine(self, now_ns: int, address: bytes, mac: bytes) -> None:
+        self.leases.put(Lease(address, b"", mac, DECLINED, now_ns + self.settings.quarantine_ns))
+
+    def _release(self, now_ns: int, message: DhcpMessage) -> list[Action]:
+        held = self.leases.of_client(_key(message))
+        if not self._is_for_us(message) or held is None or held.address != message.client_address:
+            return self._refuse("a RELEASE of what the client does not hold")
+        held.state, held.expires_ns = RELEASED, now_ns
+        return []
+
+    def _is_for_us(self, message: DhcpMessage) -> bool:
+        return message.option(dhcp.OPTION_SERVER_ID) == self.settings.server_address
+
+    def _inform(self, message: DhcpMessage) -> list[Action]:
+        if message.client_address == ANY_IPV4:
+            return self._refuse("an INFORM without the client's address")
+        return [self._reply(message, dhcp.ACK, ANY_IPV4)]
+
+    # -- replies ------------------------------------------------------------------------------------------------------
+
+    def _reply(self, message: DhcpMessage, kind: int, address: bytes) -> Reply:
+        """Build an OFFER or ACK and choose its way (RFC 2131 section 4.1)."""
+        is_acknowledgement = kind == dhcp.ACK
+        reply = DhcpMessage(
+            dhcp.OPERATION_REPLY,
+            message.transaction_id,
+            message.client_mac,
+            self._options(message, kind),
+            flags=message.flags,
+            client_address=message.client_address if is_acknowledgement else ANY_IPV4,
+            your_address=address,
+            next_server=ANY_IPV4,
+        )
+        if message.client_address != ANY_IPV4:
+            return Reply(reply, STACK, message.client_address)
+        if message.flags & dhcp.FLAG_BROADCAST:
+            return Reply(reply, BROADCAST, b"\xff\xff\xff\xff")
+        return Reply(reply, LINK, address)
+
+    def _options(self, message: DhcpMessage, kind: int) -> tuple[tuple[int, bytes], ...]:
+        settings = self.settings
+        options = [(dhcp.OPTION_MESSAGE_TYPE, bytes((kind,))), (dhcp.OPTION_SERVER_ID, settings.server_address)]
+        if message.message_type != dhcp.INFORM:
+            options.append((dhcp.OPTION_LEASE_TIME, settings.lease_s.to_bytes(4, "big")))
+            if settings.lease_s != dhcp.INFINITE_LEASE_S:
+                options.append((dhcp.OPTION_T1, settings.t1.to_bytes(4, "big")))
+                options.append((dhcp.OPTION_T2, settings.t2.to_bytes(4, "big")))
+        given = {code for code, _ in options}
+        offered = self._parameters()
+        asked = message.option(dhcp.OPTION_PARAMETER_REQUEST_LIST)
+        codes = list(offered) if asked is None else list(dict.fromkeys(asked))
+        if dhcp.OPTION_SUBNET_MASK in codes:  # before the router (RFC 2132 section 3.3)
+            codes.sort(key=lambda code: code != dhcp.OPTION_SUBNET_MASK)
+        options += [(code, offered[code]) for code in codes if code in offered and code not in given]
+        return tuple(options)
+
+    def _parameters(self) -> dict[int, bytes]:
+        """Return what the server can tell, in the order in which it does so when nobody asks for anything."""
+        settings = self.settings
+        mask = settings.mask
+        broadcast = int.from_bytes(settings.server_address, "big") | ~mask & 0xFFFFFFFF
+        found = {dhcp.OPTION_SUBNET_MASK: mask.to_bytes(4, "big"), dhcp.OPTION_BROADCAST: broadcast.to_bytes(4, "big")}
+        if settings.router is not None:
+            found[dhcp.OPTION_ROUTER] = settings.router
+        if settings.dns:
+            found[dhcp.OPTION_DNS] = b"".join(settings.dns)
+        if settings.domain:
+            found[dhcp.OPTION_DOMAIN_NAME] = settings.domain.encode()
+        if settings.mtu is not None:
+            found[dhcp.OPTION_MTU] = settings.mtu.to_bytes(2, "big")
+        if settings.routes:
+            found[dhcp.OPTION_CLASSLESS_ROUTES] = encode_classless_routes(settings.routes)
+        return found
+
+
+def _key(message: DhcpMessage) -> bytes:
+    return client_key(message.option(dhcp.OPTION_CLIENT_ID), message.client_mac)
