@@ -73,8 +73,8 @@ class Xfrm:
         """
         if (destination, spi) in self.states:
             raise Conflict(f"{self._namespace.name} has a security association with SPI 0x{spi:08x}: file exists")
-        random = self._namespace.kernel.random(f"ESP of {self._namespace.name}")
-        iv_salt = random.getrandbits(64)
+        stream = self._namespace.kernel.random(f"ESP of {self._namespace.name}")
+        iv_salt = stream.getrandbits(64)
         state = SecurityAssociation(source, destination, spi, key, iv_salt=iv_salt, replay_window=replay_window)
         self.states[destination, spi] = state
         self.history.append(state)
