@@ -132,10 +132,11 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network {self.name} {self.driver} {self.subnet or 'without addresses'} on {self.host.name}>"
 
-    @staticmethod
-    def _check_container(container: Container | str) -> None:
+    def _check_container(self, container: Container | str) -> None:
         if not isinstance(container, (str, Programs)):
             raise InvalidValue(f"{container!r} is no container: expected one, or its name")
+        if isinstance(container, Programs) and container.net is not self.host.net:
+            raise InvalidValue(f"container {container.name} is part of another emulation")
 
     def _container(self, container: Container | str) -> Container:
         found = self.host.net.container(container) if isinstance(container, str) else container

@@ -74,6 +74,16 @@ class Programs(ABC):
             hint = " (names do not resolve on the default bridge; use a network of your own or an address)"
         raise NotFound(f"{self.name}: {program}: {target}: Name or service not known{hint}")
 
+    def _shown(self, target: Programs | str, program: str) -> str:
+        """How a target is named in results. Raises InvalidValue for what can't be one."""
+        if isinstance(target, Programs):
+            if target.net is not self.net:
+                raise InvalidValue(f"{program}: container {target.name} is part of another emulation")
+            return target.name
+        if not isinstance(target, str):
+            raise InvalidValue(f"{program}: expected a container, a name or an address, not {target!r}")
+        return target
+
     def _address_of(self, target: Programs) -> str:
         theirs = target.addresses
         shared = [theirs[network] for network in self.addresses if network in theirs]
@@ -111,7 +121,7 @@ class Programs(ABC):
             count=count, interval=interval, size=size, ttl=ttl, dont_fragment=dont_fragment, deadline=deadline,
             timeout=timeout, pattern=pattern, tos=tos, flavour=flavour,
         )  # fmt: skip
-        shown = _shown(target, "ping")
+        shown = self._shown(target, "ping")
         program: Ping | None = None
 
         def run() -> Program:
@@ -154,7 +164,7 @@ class Programs(ABC):
         count or duration: how many, or how long; one of them at least. source_port: 0 takes a free one.
         numbered: datagrams carry a number and time, from which a sink tells losses. at: absolute start time.
         """
-        shown = _shown(target, "udp_flow")
+        shown = self._shown(target, "udp_flow")
         keywords: dict[str, Any] = {
             "size": size, "rate": rate, "interval": interval, "count": count, "duration": duration,
             "source_port": source_port, "numbered": numbered,
@@ -251,15 +261,6 @@ class Programs(ABC):
 
     def _refuse(self, what: str) -> NoReturn:
         raise NotSupported(f"{what} is not built yet; use ping, udp or spawn")
-
-
-def _shown(target: Programs | str, program: str) -> str:
-    """How a target is named in results. Raises InvalidValue for what can't be one."""
-    if isinstance(target, Programs):
-        return target.name
-    if not isinstance(target, str):
-        raise InvalidValue(f"{program}: expected a container, a name or an address, not {target!r}")
-    return target
 
 
 def _ping_flags(options: PingOptions) -> str:

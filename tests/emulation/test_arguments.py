@@ -73,6 +73,10 @@ WRONG: dict[str, tuple[Callable[[World], Any], str]] = {
     "a call with an unknown argument": (
         lambda w: w.net.at("1s", w.web.interface("eth0").set, latency="1ms"),
         "at: Interface.set can't be called like that: got an unexpected keyword argument 'latency'"),
+    "pinging a container of another emulation": (
+        lambda w: w.web.ping(World().web), "ping: container web is part of another emulation"),
+    "connecting a container of another emulation": (
+        lambda w: w.shop.connect(World().other), "container other is part of another emulation"),
     "a port in words": (
         lambda w: w.web.udp_flow(w.other, "http", interval="1ms", count=1), "udp: a port is a number from 1 to 65535"),
     "an address manager that is a number": (
