@@ -71,6 +71,20 @@ def test_refused_datagrams_are_counted_by_error_and_not_repeated() -> None:
     assert result.outcome == "2 datagrams sent, 3 refused"
 
 
+def test_a_flow_goes_on_after_the_path_mtu_of_an_earlier_datagram_was_reported() -> None:
+    """Linux reports ICMP's "fragmentation needed" once, as EMSGSIZE of the next send, and cuts what follows."""
+    net = emu.Emulation(cost="none")
+    h1, h2 = net.add_host("host1"), net.add_host("host2")
+    net.add_link(h1, h2, mtu=1400)
+    shop = net.networks.create("shop", driver="overlay", attachable=True)
+    web, db = h1.containers.run("web", network=shop), h2.containers.run("db", network=shop)
+    received = db.udp_sink(5001, numbered=True)
+    flow = web.udp_flow(db, 5001, size=1422, count=10, interval="10ms", at="3s")
+    net.run()
+    assert (flow.result.sent, flow.result.refused) == (9, {"EMSGSIZE": 1})
+    assert received.result.received == 8
+
+
 def test_an_error_that_is_the_callers_fault_ends_the_flow() -> None:
     def network(socket: FakeSocket, payload: bytes) -> None:
         raise refusal(errno.ENETUNREACH)
