@@ -42,10 +42,10 @@ class DhcpProfile:
     broadcast_flag: bool
     parameters: tuple[int, ...]
 
-    def wait_ns(self, waits_ns: tuple[int, ...], attempt: int, random: Random) -> int:
+    def wait_ns(self, waits_ns: tuple[int, ...], attempt: int, stream: Random) -> int:
         """Return how long to wait after an attempt (from 0)."""
         wait_ns = waits_ns[attempt]
-        return wait_ns + random.randint(-self.jitter_ns, self.jitter_ns) if self.jitter_ns else wait_ns
+        return wait_ns + stream.randint(-self.jitter_ns, self.jitter_ns) if self.jitter_ns else wait_ns
 
 
 UDHCPC = DhcpProfile(

@@ -4,11 +4,14 @@ from itertools import pairwise
 
 import pytest
 
+from emu.capture import Capture
+from emu.capture.interface import InterfaceInfo
 from emu.kernel.errors import InvalidValue
 from emu.traffic.dhcp_daemon import DhcpDaemon
 from emu.traffic.dhcp_frames import read_frame
 from emu.traffic.dhcp_leases import LeaseTable
 from emu.wire.address import ipv4_to_bytes, mac_to_text
+from tests.helpers_tshark import column, complaints, needs_tshark
 from tests.stack.world import SECOND
 from tests.traffic.dhcp_lan import Client, DhcpLan
 
@@ -317,3 +320,23 @@ def test_a_lease_file_that_emu_did_not_write_is_refused_with_its_line():
     assert LeaseTable.from_text(good).to_text() == good
     with pytest.raises(InvalidValue, match="line 2"):
         LeaseTable.from_text(good + "{}\n")
+
+
+@pytest.mark.tshark
+@needs_tshark
+def test_tshark_finds_nothing_wrong_with_any_frame_of_a_lease_its_life_and_its_end(tmp_path):
+    lan = DhcpLan(domain="lan.example", dns=(ipv4_to_bytes("10.0.0.1"),), mtu=1400, probe_wait_ns=3 * SECOND)
+    lan.squat("10.0.0.11")
+    client = Client(lan, "web", host_name="web")
+    refused = Client(lan, "old", requested="192.168.7.7", reboot=True)
+    with Capture(lan.world.kernel, tmp_path / "dhcp.pcapng") as capture:
+        for one in (client, refused):
+            tap = capture.tap_for(InterfaceInfo(one.device.label, "", one.device.mac, 1500))
+            assert tap is not None
+            one.device.add_tap(tap)
+        lan.world.at(400 * SECOND, client.program.stop)
+        lan.run(410)
+    assert complaints(tmp_path / "dhcp.pcapng") == []
+    shown = column(tmp_path / "dhcp.pcapng", "_ws.col.Info", **{"_ws.col.Protocol": "DHCP"})
+    kinds = {info.split("-")[0].strip() for info in shown}
+    assert kinds == {"DHCP Discover", "DHCP Offer", "DHCP Request", "DHCP ACK", "DHCP NAK", "DHCP Release"}

@@ -1,0 +1,198 @@
+"""DHCP under chance: losses, duplicates, restarts and arbitrary bytes never give one address to two live clients."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from emu.device.netdevice import NetDevice
+from emu.traffic.dhcp_client import TRANSITIONS, DhcpClient
+from emu.traffic.dhcp_frames import build_frame, read_frame
+from emu.traffic.dhcp_leases import LeaseTable
+from emu.traffic.dhcp_profile import PROFILES
+from emu.traffic.dhcp_server import DhcpServer
+from emu.wire import dhcp
+from emu.wire.address import BROADCAST_MAC, LIMITED_BROADCAST_IPV4, ipv4_to_bytes
+from emu.wire.dhcp import DhcpMessage
+from emu.wire.frame import Frame
+from tests.stack.world import SECOND
+from tests.traffic.dhcp_lan import Client, DhcpLan
+
+MAC = b"\x02\0\0\0\0\x07"
+option_values = st.binary(max_size=12)
+kinds = st.sampled_from(tuple(dhcp.TYPE_NAMES))
+near_addresses = st.integers(0, 30).map(lambda last: bytes((10, 0, 0, last))) | st.binary(min_size=4, max_size=4)
+
+
+@st.composite
+def hostile_messages(draw, operation):
+    codes = st.sampled_from((1, 3, 6, 12, 15, 26, 50, 51, 54, 55, 58, 59, 61, 121))
+    options = [(53, bytes((draw(kinds),)))] if draw(st.integers(0, 9)) else []
+    if draw(st.booleans()):
+        options.append((54, ipv4_to_bytes("10.0.0.1")))
+    if draw(st.booleans()):
+        options.append((50, draw(near_addresses)))
+    options += draw(st.lists(st.tuples(codes, option_values), max_size=5))
+    return DhcpMessage(
+        operation,
+        draw(st.sampled_from((0, 1, 0xFFFFFFFF))),
+        MAC,
+        tuple(dict(reversed(options)).items()),
+        flags=draw(st.sampled_from((0, 0x8000))),
+        client_address=draw(st.just(bytes(4)) | near_addresses),
+        your_address=draw(near_addresses),
+        relay_address=draw(st.just(bytes(4)) | near_addresses),
+    )
+
+
+@given(st.lists(hostile_messages(dhcp.OPERATION_REQUEST), max_size=12))
+def test_a_server_survives_any_sequence_of_messages_and_all_it_says_can_be_built(messages):
+    server = DhcpServer(DhcpLan(serves=False).settings())
+    for now_ns, message in enumerate(messages):
+        for action in server.receive(now_ns * SECOND, message):
+            assert len(dhcp.build_dhcp(action.message)) >= 300
+
+
+@given(st.lists(hostile_messages(dhcp.OPERATION_REPLY), max_size=12), st.sampled_from(sorted(PROFILES)))
+def test_a_client_survives_any_sequence_of_answers(messages, profile):
+    client = DhcpClient(PROFILES[profile], MAC, Random(1))
+    now_ns = 0
+    client.start(now_ns)
+    for message in messages:
+        if client.deadline_ns is not None:
+            assert client.deadline_ns >= now_ns
+            now_ns = client.deadline_ns
+            client.expire(now_ns)
+        fields = {name: getattr(message, name) for name in message.__slots__}
+        fields["transaction_id"] = client._transaction_id
+        client.receive(now_ns, DhcpMessage(**fields))
+    client.stop(now_ns)
+    assert (client.state, client.deadline_ns) == ("STOPPED", None)
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=340)), max_size=8))
+def test_arbitrary_bytes_on_the_wire_crash_no_run(payloads):
+    lan = DhcpLan()
+    client = Client(lan, "web")
+    for at, (to_server, payload) in enumerate(payloads):
+        port = 67 if to_server else 68
+        header = build_frame(
+            DhcpMessage(1, 1, MAC), (MAC, BROADCAST_MAC), (bytes(4), LIMITED_BROADCAST_IPV4), (1, port)
+        )
+        data = header[:42] + payload.ljust(300, b"\0")[:300]
+        lan.world.at(at * SECOND, lambda data=data: lan.host.device("veth-web").receive(Frame(data, 1)))
+        lan.world.at(at * SECOND, lambda data=data: client.device.receive(Frame(data, 1)))
+    lan.run(60)
+    assert client.addresses != []
+
+
+def test_a_cut_off_option_is_dropped_with_its_reason():
+    lan = DhcpLan()
+    client = Client(lan, "web")
+    lan.run(5)
+    offer = DhcpMessage(1, 1, client.device.mac, ((53, b"\x01"), (12, b"web")))
+    data = build_frame(offer, (MAC, BROADCAST_MAC), (bytes(4), LIMITED_BROADCAST_IPV4), (68, 67))
+    cut = bytearray(data)
+    cut[42 + 240 + 4] = 250  # the host name claims to be longer than the message
+    cut[40:42] = b"\0\0"  # no UDP checksum
+    lan.host.device("veth-web").receive(Frame(bytes(cut), 99))
+    lan.run(6)
+    assert [(reason, where) for _, reason, where in lan.world.drops] == [("DHCP_OPTION_TRUNCATED", "host:br0")]
+
+
+def test_every_transition_of_the_client_leads_to_a_state_and_names_methods():
+    states = {state for state, _ in TRANSITIONS} | {"STOPPED"}
+    for next_state, actions in TRANSITIONS.values():
+        assert next_state in states
+        assert all(callable(getattr(DhcpClient, f"_{action}")) for action in actions)
+
+
+class Segment(RuleBasedStateMachine):
+    """Four clients and three addresses; frames of clients are lost and repeated at random, servers forget.
+
+    A server that forgot its leases relies on the ARP probes of its clients, so from then on nothing is lost here.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.lan = DhcpLan(last=ipv4_to_bytes("10.0.0.12"), lease_s=120, quarantine_ns=30 * SECOND)
+        self.clients = []
+        self.now_s = 0
+        self.loss = 0.0
+        self.has_forgotten = False
+        self.random = Random(7)
+
+    def _spoil(self, device: NetDevice) -> None:
+        """Lose or repeat frames that arrive at a device."""
+        receive = device.upper
+
+        def spoiled(frame):
+            if self.random.random() >= self.loss:
+                receive(frame)
+                if self.random.random() < self.loss:
+                    receive(frame)
+
+        device.upper = spoiled
+
+    @rule()
+    def start_a_client(self):
+        if len(self.clients) < 4:
+            client = Client(self.lan, f"c{len(self.clients)}")
+            self._spoil(self.lan.host.device(f"veth-c{len(self.clients)}"))
+            self.clients.append(client)
+
+    @rule(which=st.integers(0, 3))
+    def stop_or_start_again(self, which):
+        if which < len(self.clients):
+            client = self.clients[which]
+            if client.state == "STOPPED":
+                client.start()
+            else:
+                client.program.stop()
+
+    @rule(keeps=st.booleans())
+    def restart_the_server(self, keeps):
+        if not keeps:
+            self.has_forgotten, self.loss = True, 0.0
+        self.lan.daemon.stop()
+        leases = LeaseTable.from_text(self.lan.daemon.leases.to_text()) if keeps else None
+        self.lan.serve(leases, last=ipv4_to_bytes("10.0.0.12"), lease_s=120, quarantine_ns=30 * SECOND)
+
+    @rule(loss=st.sampled_from((0.0, 0.2, 0.5)))
+    def let_the_wire_be_better_or_worse(self, loss):
+        self.loss = 0.0 if self.has_forgotten else loss
+
+    @rule(seconds=st.integers(1, 60))
+    def let_time_pass(self, seconds):
+        self.now_s += seconds
+        self.lan.run(self.now_s)
+
+    @invariant()
+    def no_address_has_two_live_clients(self):
+        held = [address for client in self.clients for address in client.addresses]
+        assert len(held) == len(set(held)), held
+
+    def teardown(self):
+        """With a good wire and room for all, everybody who runs ends bound."""
+        self.loss = 0.0
+        self.lan.daemon.stop()
+        self.lan.serve(LeaseTable.from_text(self.lan.daemon.leases.to_text()), lease_s=120, quarantine_ns=SECOND)
+        self.lan.run(self.now_s + 200)
+        for client in self.clients:
+            assert bool(client.addresses) == (client.state != "STOPPED"), (client.state, client.events)
+        held = [address for client in self.clients for address in client.addresses]
+        assert len(held) == len(set(held))
+
+
+Segment.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
+TestSegment = Segment.TestCase
+
+
+def test_a_frame_that_was_built_is_read_back():
+    message = DhcpMessage(1, 1, MAC, ((53, b"\x01"),))
+    data = build_frame(message, (MAC, BROADCAST_MAC), (bytes(4), LIMITED_BROADCAST_IPV4), (68, 67))
+    assert read_frame(data) == (message, MAC, bytes(4))
