@@ -81,6 +81,7 @@ class Host:
         self.crashed = False
         for port in self._ports:
             port.set_up()
+        self.net.underlay.set_routes()
 
     def interface(self, name: str) -> Interface:
         """An interface of the host's own namespace: "eth0", "docker0". Raises NotFound listing what there is."""

@@ -10,6 +10,7 @@ from emu.device.ethernet import EthernetPort, connect
 from emu.host import Host
 from emu.kernel.errors import Conflict, InvalidValue
 from emu.link import Link, Port, Switch
+from emu.underlay_routes import Attachment, UnderlayRoutes
 
 if TYPE_CHECKING:
     from emu.kernel import Kernel
@@ -35,6 +36,7 @@ class Underlay:
         self._ports_made = 0
         self._wanted: dict[str, ipaddress.IPv4Interface] = {}
         self._addresses: dict[str, ipaddress.IPv4Interface] = {}
+        self._routes = UnderlayRoutes()
 
     def next_mac(self) -> bytes:
         """The MAC address of the next network card: 52:54:00 and a number."""
@@ -80,7 +82,11 @@ class Underlay:
     # -- addresses ----------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Give an address to every host port that has none yet. Raises Conflict for contradicting wishes."""
+        """Give an address to every host port that has none yet, and hosts routes to segments they are not on.
+
+        Raises Conflict for contradicting wishes.
+        """
+        known = len(self._addresses)
         for links in self._segments():
             ports = sorted(
                 (port for link in links for port in link.ends if isinstance(port.owner, Host)),
@@ -92,6 +98,21 @@ class Underlay:
             subnet = self._subnet_of(links, ports)
             for port in waiting:
                 self._give_address(port, subnet)
+        if len(self._addresses) > known:
+            self.set_routes()
+
+    def set_routes(self) -> None:
+        """Enter the routes between segments anew, for example those that went with a port that was down."""
+        segments = [
+            [
+                Attachment(port.owner, port.device, self._addresses[port.device.label])
+                for link in links
+                for port in link.ends
+                if isinstance(port.owner, Host) and port.device.label in self._addresses
+            ]
+            for links in self._segments()
+        ]
+        self._routes.replace([segment for segment in segments if segment])
 
     def addresses_of(self, host: Host) -> list[str]:
         """A host's addresses on the underlay, as given out so far."""
