@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from emu.cnm.drivers.driver import JoinInfo
 from emu.cnm.ids import format_mac
 from emu.cnm.ipam.driver import Pending
-from emu.kernel.errors import Conflict, InvalidValue
+from emu.kernel.errors import Conflict, EmuError, InvalidValue
 
 if TYPE_CHECKING:
     from emu.cnm.network import Network, NetworkPool
@@ -84,8 +84,10 @@ class Endpoint:
 
         address: address and prefix, "10.0.0.5/24".
         gateway: the gateway learned with the lease; None keeps the network's.
-        Raises InvalidValue for something that isn't an address with a prefix.
-        Raises Conflict when the endpoint has an address already or has been removed.
+        Raises InvalidValue for something that isn't an address with a prefix, for an address outside the network's
+        subnet and for a gateway outside the address's network.
+        Raises Conflict when the endpoint has an address already or has been removed, or when the address conflicts
+        with another network of the container. After an error the endpoint waits for an address as before.
         """
         if self.pending is None:
             raise Conflict(f"endpoint {self.name} of network {self.network.name} is not waiting for an address")
@@ -94,12 +96,30 @@ class Endpoint:
             learned = None if gateway is None else ipaddress.IPv4Address(gateway)
         except ValueError as error:
             raise InvalidValue(f"bind: {error}; expected an address such as 10.0.0.5/24") from None
+        self._check_lease(interface, learned)
+        before = self.pending, self.gateway
         self.address = interface
         self.pending = None
         if learned is not None:
             self.gateway = learned
-        if self.sandbox is not None:
+        if self.sandbox is None:
+            return
+        try:
             self.sandbox.address_bound(self)
+        except EmuError:
+            self.address = None
+            self.pending, self.gateway = before
+            self.sandbox.address_refused()
+            raise
+
+    def _check_lease(self, interface: ipaddress.IPv4Interface, gateway: ipaddress.IPv4Address | None) -> None:
+        subnet = None if self.pool is None else self.pool.subnet
+        if subnet is not None and (interface.ip not in subnet or not interface.network.subnet_of(subnet)):
+            raise InvalidValue(
+                f"bind: {interface} is not of network {self.network.name}: expected an address of {subnet}"
+            )
+        if gateway is not None and gateway not in interface.network:
+            raise InvalidValue(f"bind: gateway {gateway} can't be reached: expected an address of {interface.network}")
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.name} on {self.network.name} {self.address} {format_mac(self.mac)}>"

@@ -125,15 +125,21 @@ class Sandbox:
         _forget_sandbox(endpoint)
 
     def address_bound(self, endpoint: Endpoint) -> None:
-        """Configure an address that came after the endpoint had joined."""
+        """Configure an address that came after the endpoint had joined; undo that on an error."""
         self.endpoints.sort(key=endpoint_key)
-        if endpoint.device is not None:
-            with ExitStack() as undo:
+        with ExitStack() as undo:
+            if endpoint.device is not None:
                 self._add_address(endpoint, endpoint.device, undo)
-                undo.pop_all()
+            self._update_default_route()
+            if isinstance(endpoint.network.driver, FollowsAddresses):
+                endpoint.network.driver.address_bound(endpoint)
+            undo.pop_all()
+        if endpoint.device is not None:
             self._announce(endpoint, endpoint.device)
-        if isinstance(endpoint.network.driver, FollowsAddresses):
-            endpoint.network.driver.address_bound(endpoint)
+
+    def address_refused(self) -> None:
+        """Go back to how it was before an address that could not be configured."""
+        self.endpoints.sort(key=endpoint_key)
         self._update_default_route()
 
     def _add_device(self, endpoint: Endpoint, device: NetDevice, undo: ExitStack) -> None:

@@ -138,6 +138,53 @@ def test_a_lease_must_be_an_address() -> None:
     assert container.sandbox.endpoints[0].pending is not None
 
 
+@pytest.mark.parametrize(
+    ("address", "gateway", "message"),
+    [
+        ("10.9.9.9/24", None, r"bind: 10.9.9.9/24 is not of network lan: expected an address of 192.0.2.0/24"),
+        ("192.0.2.9/8", None, r"bind: 192.0.2.9/8 is not of network lan"),
+        ("192.0.2.9/24", "10.9.9.1", r"bind: gateway 10.9.9.1 can't be reached"),
+    ],
+)
+def test_a_lease_that_does_not_fit_its_network_leaves_everything_as_it_was(
+    address: str, gateway: str | None, message: str
+) -> None:
+    lab = Lab()
+    lab.controller.create_network("lan", ipam=LeasingIpam(), subnet="192.0.2.0/24")
+    container = lab.container("web", "lan")
+    assert container.sandbox is not None
+    endpoint = container.sandbox.endpoints[0]
+    namespace = container.sandbox.namespace
+    before = (endpoint.pending, endpoint.gateway, namespace.routes.text())
+    with pytest.raises(InvalidValue, match=message):
+        endpoint.bind(address, gateway)
+    assert (endpoint.pending, endpoint.gateway, namespace.routes.text()) == before
+    assert endpoint.address is None
+    assert namespace.addresses(namespace.device("eth0")) == []
+    endpoint.bind("192.0.2.77/24")
+    assert namespace.addresses(namespace.device("eth0")) == ["192.0.2.77/24"]
+
+
+def test_a_lease_that_conflicts_with_a_route_of_the_container_leaves_everything_as_it_was() -> None:
+    lab = Lab()
+    lab.controller.create_network("lan", ipam=LeasingIpam(), subnet="192.0.2.0/24")
+    container = lab.container("web", "lan")
+    assert container.sandbox is not None
+    endpoint = container.sandbox.endpoints[0]
+    namespace = container.sandbox.namespace
+    device = namespace.device("eth0")
+    namespace.add_address(device, "198.51.100.1/24")
+    namespace.routes.add("default", device=device, via="198.51.100.2")
+    with pytest.raises(Conflict):
+        endpoint.bind("192.0.2.77/24")
+    assert endpoint.address is None
+    assert endpoint.pending is not None
+    assert namespace.addresses(device) == ["198.51.100.1/24"]
+    namespace.routes.remove("default", device=device)
+    endpoint.bind("192.0.2.77/24")
+    assert "default via 192.0.2.1 dev eth0" in namespace.routes.text()
+
+
 def test_the_mac_is_random_when_the_address_manager_needs_it_first_even_in_20_10() -> None:
     lab = Lab("20.10")
     lab.controller.create_network("lan", ipam=LeasingIpam())
