@@ -25,6 +25,8 @@ NS_PER_S = 1_000_000_000
 PAYLOAD_MAX = 65_507
 STAMP = struct.Struct("!QQ")
 """What a numbered datagram begins with: its number from 0 and the virtual time of sending in ns."""
+GAP_MAX = 1_000_000
+"""A number further ahead than this is taken for the payload of a sender that does not number its datagrams."""
 _RESENDABLE = (errno.ENOBUFS, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EMSGSIZE)
 """Errors that concern one datagram: refused by a device, or reported late by ICMP for an earlier one."""
 
@@ -230,7 +232,8 @@ class UdpSink:
 
     numbered: read the numbers that `UdpSender(numbered=True)` writes.
     Raises OSError (EADDRINUSE) when the port is taken.
-    Limits: the numbers of one sender at a time; it remembers every missing number.
+    Limits: the numbers of one sender at a time; it remembers every missing number, and believes in gaps of up to a
+    million.
     """
 
     __slots__ = (
@@ -297,6 +300,8 @@ class UdpSink:
 
     def _account(self, now_ns: int, number: int, sent_ns: int) -> None:
         """Bring losses, reordering and jitter up to date with one datagram."""
+        if sent_ns > now_ns or number - self._expected > GAP_MAX:
+            return  # not a number: the sender does not write any
         if number >= self._expected:
             self._missing.update(range(self._expected, number))
             self._expected = number + 1

@@ -79,7 +79,7 @@ def test_a_flow_goes_on_after_the_path_mtu_of_an_earlier_datagram_was_reported()
     shop = net.networks.create("shop", driver="overlay", attachable=True)
     web, db = h1.containers.run("web", network=shop), h2.containers.run("db", network=shop)
     received = db.udp_sink(5001, numbered=True)
-    flow = web.udp_flow(db, 5001, size=1422, count=10, interval="10ms", at="3s")
+    flow = web.udp_flow(db, 5001, size=1422, count=10, interval="10ms", numbered=True, at="3s")
     net.run()
     assert (flow.result.sent, flow.result.refused) == (9, {"EMSGSIZE": 1})
     assert received.result.received == 8
@@ -117,6 +117,16 @@ def test_jitter_is_zero_for_a_constant_delay_and_follows_rfc_3550_otherwise() ->
     arrive(namespace, 1, 6 * MS + 1600, MS)
     namespace.kernel.run()
     assert receiver.result.jitter_ns == 100  # 1600 ns of difference / 16
+
+
+def test_a_sink_takes_no_payload_of_a_sender_without_numbers_for_a_gap() -> None:
+    namespace, counter = sink()
+    arrive(namespace, 0, 1 * MS, 0)
+    arrive(namespace, 0x6162636465666768, 2 * MS, 0)
+    arrive(namespace, 1, 3 * MS, 0x6162636465666768)
+    arrive(namespace, 2, 4 * MS, 3 * MS)
+    namespace.kernel.run()
+    assert (counter.result.received, counter.result.lost) == (4, 1)
 
 
 def test_without_numbers_nothing_is_said_about_losses() -> None:
