@@ -14,7 +14,6 @@ from emu.stack.route import parse_prefix
 
 ACCEPT = "ACCEPT"
 DROP = "DROP"
-VERDICTS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,11 +49,6 @@ class PmtuCache:
         """Return whether a learnt value is in force towards the destination."""
         return self._valid_entry(now_ns, destination) is not None
 
-    def expires_in_ns(self, now_ns: int, destination: bytes) -> int | None:
-        """Return how long the learnt value holds, or None without one."""
-        entry = self._valid_entry(now_ns, destination)
-        return None if entry is None else entry[1] - now_ns
-
     def clear(self) -> None:
         """Forget everything, as `ip route flush cache` does."""
         self._entries.clear()

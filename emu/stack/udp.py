@@ -95,19 +95,15 @@ class ReceiveFlow:
 
 
 class Udp:
-    """The UDP of one namespace.
+    """The UDP of one namespace."""
 
-    closed_port_drops: datagrams for ports without a socket.
-    """
-
-    __slots__ = ("_namespace", "_random", "_sockets", "_tunnels", "closed_port_drops")
+    __slots__ = ("_namespace", "_random", "_sockets", "_tunnels")
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
         self._tunnels = namespace.tunnels.receivers
         self._sockets: dict[int, list[UdpSocket]] = {}
         self._random: Random = namespace.kernel.random(f"UDP ports of {namespace.name}")
-        self.closed_port_drops = 0
 
     # -- ports --------------------------------------------------------------------------------------------------------
 
@@ -196,7 +192,6 @@ class Udp:
             return
         socket = self.find(data[30:34], port, data[26:30], source_port)
         if socket is None:
-            self.closed_port_drops += 1
             interface.device.drop(frame, DropReason.NO_SOCKET)
             namespace.icmp.send_error(data[14:], frame.packet_id, 3, 3, interface=interface)
             return

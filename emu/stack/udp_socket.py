@@ -86,7 +86,6 @@ class UdpSocket:
         "bound_address",
         "broadcast",
         "datagrams_received",
-        "datagrams_sent",
         "dropped",
         "error_queue",
         "on_datagram",
@@ -116,7 +115,6 @@ class UdpSocket:
         self._tos = 0
         self.receive_errors = False
         self.receive_buffer = namespace.sysctl["net.core.rmem_default"]
-        self.datagrams_sent = 0
         self.datagrams_received = 0
         self.dropped = 0
         self._woken_ns = NEVER_NS
@@ -284,7 +282,6 @@ class UdpSocket:
                 return self._send_slowly(payload, destination)
             template = flow.template(size)
         self._ident = ident = (self._ident + 1) & 0xFFFF
-        self.datagrams_sent += 1
         try:
             data = template.stamp(ident, payload, flow.checksum)
         except TypeError:
@@ -319,7 +316,6 @@ class UdpSocket:
             raise _message_too_long(path.mtu)
         self._ident = (self._ident + 1) & 0xFFFF
         df = bool(self.dont_fragment) or (self.dont_fragment is None and fits and not path.locked)
-        self.datagrams_sent += 1
         if fits:
             self._remember_flow(path, remote, destination, df)
         packet = self._build(path, remote, port, payload, df)

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from emu.kernel.errors import InvalidValue
 
-IPV4_LENGTH = 4
-MAC_LENGTH = 6
-
 ANY_IPV4 = bytes(4)
 LIMITED_BROADCAST_IPV4 = b"\xff\xff\xff\xff"
-LOOPBACK_IPV4 = b"\x7f\x00\x00\x01"
 
 ZERO_MAC = bytes(6)
 BROADCAST_MAC = b"\xff\xff\xff\xff\xff\xff"

@@ -8,8 +8,6 @@ from __future__ import annotations
 from struct import Struct
 
 HEADER_LENGTH = 14
-MINIMUM_FRAME_LENGTH = 60
-"""What a frame is padded to on real Ethernet, without the frame check sequence; veth and bridges don't pad."""
 
 DESTINATION = slice(0, 6)
 SOURCE = slice(6, 12)
@@ -23,9 +21,6 @@ ETHERTYPE_IPV6 = 0x86DD
 MINIMUM_ETHERTYPE = 0x0600
 """Smaller values in the EtherType field are the length of an IEEE 802.3 frame with an LLC header."""
 
-ETHERTYPE_IPV4_BYTES = b"\x08\x00"
-ETHERTYPE_ARP_BYTES = b"\x08\x06"
-ETHERTYPE_IPV6_BYTES = b"\x86\xdd"
 
 _pack = Struct("!6s6sH").pack
 

@@ -23,19 +23,6 @@ FRAGMENT_MASK = 0x3FFF
 """MF flag and fragment offset: any of these bits set means the packet is a fragment."""
 OFFSET_MASK = 0x1FFF
 
-# Offsets in an Ethernet frame without VLAN tag, for code that reads headers in place
-FRAME_START = 14
-FRAME_TOS = 15
-FRAME_TOTAL_LENGTH = slice(16, 18)
-FRAME_IDENTIFICATION = slice(18, 20)
-FRAME_FRAGMENT = slice(20, 22)
-FRAME_TTL = 22
-FRAME_PROTOCOL = 23
-FRAME_CHECKSUM = slice(24, 26)
-FRAME_SOURCE = slice(26, 30)
-FRAME_DESTINATION = slice(30, 34)
-FRAME_ADDRESSES = slice(26, 34)
-
 _header = Struct("!BBHHHBBH4s4s")
 _pack = _header.pack
 _unpack_from = Struct("!BBH").unpack_from

@@ -10,14 +10,6 @@ HEADER_LENGTH = 8
 MAXIMUM_PAYLOAD_LENGTH = 65507
 """What fits a 65535-byte IPv4 packet without options."""
 
-# Offsets in an Ethernet frame without VLAN tag and IP options, for code that reads headers in place
-FRAME_START = 34
-FRAME_SOURCE_PORT = slice(34, 36)
-FRAME_DESTINATION_PORT = slice(36, 38)
-FRAME_FLOW = slice(26, 38)
-"""Source and destination address and both ports: the key of a flow."""
-FRAME_PAYLOAD = 42
-
 _pack = Struct("!HHHH").pack
 _unpack_from = Struct("!HH").unpack_from
 
