@@ -39,8 +39,8 @@ def topology(net: emu.Emulation, count: int = 4) -> None:
 
     net.expect("every ping is answered", lambda: ping.result.received == count)
     net.expect("the name is known across hosts", lambda: web.resolve("db") == [db.addresses["shop"]])
-    net.expect("the cable's delay counts twice", lambda: min(ping.result.rtts_ns) > 2 * 50_000)
-    net.expect("an answer takes less than a millisecond", lambda: max(ping.result.rtts_ns) < 1_000_000)
+    net.expect("the cable's delay counts twice", lambda: min(ping.result.rtts_ns, default=0) > 2 * 50_000)
+    net.expect("an answer takes less than a millisecond", lambda: 0 < max(ping.result.rtts_ns, default=0) < 1_000_000)
     net.expect("containers have room for the outer headers", lambda: web.interface("eth0").mtu == 1500 - OVERHEAD)
 
 
