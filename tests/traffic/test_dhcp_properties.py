@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -188,7 +189,7 @@ class Segment(RuleBasedStateMachine):
         assert len(held) == len(set(held))
 
 
-Segment.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
+Segment.TestCase.settings = settings(max_examples=120, stateful_step_count=30)
 TestSegment = Segment.TestCase
 
 
@@ -196,3 +197,19 @@ def test_a_frame_that_was_built_is_read_back():
     message = DhcpMessage(1, 1, MAC, ((53, b"\x01"),))
     data = build_frame(message, (MAC, BROADCAST_MAC), (bytes(4), LIMITED_BROADCAST_IPV4), (68, 67))
     assert read_frame(data) == (message, MAC, bytes(4))
+
+
+@pytest.mark.slow
+def test_a_thousand_clients_that_start_together_are_all_bound_after_their_arp_probes():
+    lan = DhcpLan(serves=False)
+    lan.world.tap = lambda device: None
+    lan.host.remove_address(lan.bridge, "10.0.0.1/24")
+    lan.host.add_address(lan.bridge, "10.0.0.1/16")
+    lan.serve(prefix_length=16, first=ipv4_to_bytes("10.0.1.0"), last=ipv4_to_bytes("10.0.9.255"))
+    clients = []
+    for number in range(1000):  # 1 us apart: a cable without delay carries no million frames in one instant
+        lan.world.kernel.call_at(number * 1000, lambda number: clients.append(Client(lan, f"c{number}")), number)
+    lan.run(10)
+    assert len({client.addresses[0] for client in clients}) == 1000
+    assert [client.events[0][0] for client in clients] == [2 * SECOND + number * 1000 for number in range(1000)]
+    assert lan.daemon.leases.count_in_use(lan.world.kernel.now) == 1000
