@@ -90,6 +90,15 @@ def test_the_hint_says_which_file_is_for_what() -> None:
     assert hint_lines(folder, []) == ["results: out/demo/ (no capture was written)"]
 
 
+def test_the_hint_says_how_to_see_inside_encrypted_tunnels() -> None:
+    folder = Path("out/demo")
+    lines = hint_lines(folder, [folder / "capture.pcapng"], [folder / "esp_sa"])
+    assert lines[3:] == [
+        "  out/demo/esp_sa  (the keys of the encrypted tunnels)",
+        "    to see inside: emu wireshark-profile --esp-sa out/demo/esp_sa; wireshark -C emu ...",
+    ]
+
+
 def test_long_tables_are_cut_and_say_where_the_rest_is():
     interfaces = tuple(InterfaceResult(f"c{number}:eth0", 1, 60, 1, 60) for number in range(300))
     tasks = [TaskResult(f"ping {number}", "finished", "1/1 received", 0, 1, None, None) for number in range(99)]

@@ -234,8 +234,8 @@ class SwarmManager:
 
     def reachability_changed(self) -> None:
         """Take note that hosts may have been cut off or joined again."""
-        self.control_plane.reachability_changed()
         self.keys.hand_out()
+        self.control_plane.reachability_changed()
 
     # -- endpoints ----------------------------------------------------------------------------------------------------
 
