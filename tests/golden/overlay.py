@@ -46,6 +46,7 @@ class Swarm:
     engine: str
     cost: str = "linux"
     control_plane: str = "instant"
+    has_switch: bool = False
     net: emu.Emulation = field(init=False)
     manager: emu.Host = field(init=False)
     worker: emu.Host = field(init=False)
@@ -58,7 +59,12 @@ class Swarm:
         self.manager = self.net.add_host(MANAGER[self.engine])
         self.worker = self.net.add_host(WORKER[self.engine])
         addresses = [MANAGER_ADDRESS[self.engine], WORKER_ADDRESS[self.engine]]
-        self.net.add_link(self.manager, self.worker, subnet="203.0.113.0/24", addresses=addresses)
+        if self.has_switch:  # the recording machine's bridge; its ports are eth0 (u-dk1, u-dk4) and eth1
+            switch = self.net.add_switch("underlay")
+            for host, address in zip((self.manager, self.worker), addresses, strict=True):
+                self.net.add_link(switch, host, subnet="203.0.113.0/24", addresses=[address])
+        else:
+            self.net.add_link(self.manager, self.worker, subnet="203.0.113.0/24", addresses=addresses)
         self.net.swarm.init(control_plane=self.control_plane)
         self.net.interfaces.watch(self._watch)
 
@@ -132,18 +138,26 @@ class Swarm:
         """The virtual time of a recorded command: what the first capture file `after` shows begins at `BEGIN_NS`."""
         return BEGIN_NS + self.recording.time_of(text, after) - self.recording.time_of(after) + delay_ns
 
-    def check(self, scenario: str, point: str, first: str | None = None, last: str = "captures stopped") -> None:
+    def check(
+        self,
+        scenario: str,
+        point: str,
+        first: str | None = None,
+        last: str = "captures stopped",
+        begin: str | None = None,
+    ) -> None:
         """Fail with a readable text unless a capture point shows what was recorded there.
 
         first: the file with which the run began, when it is another one than that of o1's eth0.
-        last: the line of the transcript at which the comparison ends.
+        last, begin: the lines of the transcript at which the comparison ends and, unless with the capture, begins.
         """
         after = first or f"{scenario}-o1-eth0.pcap"
-        begin_ns = self.when(f"{scenario}-{point}.pcap", 0, after)
+        begin_ns = self.when(begin or f"{scenario}-{point}.pcap", 0, after)
+        began_ns = self.recording.time_of(begin, after) if begin else 0
         logged_ns = self.recording.time_of(last, f"{scenario}-{point}.pcap")
         end_ns = BEGIN_NS + logged_ns - self.recording.time_of(after)
         packets = read_pcap(self.folder / f"{scenario}-{point}.pcap")
-        recorded = overlay_frames([p for p in packets if p[0] % DAY_NS < logged_ns], point)
+        recorded = overlay_frames([p for p in packets if began_ns <= p[0] % DAY_NS < logged_ns], point)
         packets = self.taken.get(self.interface_of(point), [])
         emulated = overlay_frames([p for p in packets if begin_ns <= p[0] < end_ns], point)
         label = f"{self.engine} {scenario}-{point}"

@@ -237,6 +237,33 @@ def test_a_smaller_mtu_of_the_sending_hosts_underlay(engine: str, cost: str) -> 
 
 
 @swarms
+def test_a_smaller_mtu_in_the_middle(engine: str, cost: str) -> None:
+    """The switch's port to the worker has an MTU of 1400: its bridge netfilter cuts the outer packet in two and o2
+    answers, but the answer is too long for the port that should take it in. Nobody is told."""
+    swarm = Swarm(engine, cost, has_switch=True)
+    swarm.create_networks()
+    swarm.run_containers()
+    net, scenario, port_command = swarm.net, "f6-underlay-mtu-1400", "underlay# ip link set u-dk"
+    after = f"{scenario}-o1-eth0.pcap"
+    for name in ("o1", "o2"):
+        net.container(name).namespace.sysctl["net.ipv4.neigh.default.base_reachable_time_ms"] = 600_000
+    net.container("o1").ping("10.0.1.4", count=1, at=BEGIN_NS - 3 * SECOND)
+    switch = net.switches["underlay"]
+    switch.namespace.sysctl["net.bridge.bridge-nf-call-iptables"] = 1
+    port = switch.namespace.device("eth1")
+    net.at(swarm.when(port_command, 0, after), port.set_mtu, 1400)
+    begin_ns = swarm.when("ip route flush cache; ping -M do -c 3", PROCESS_NS, after)
+    ping = net.container("o1").ping("10.0.1.4", count=3, size=1400, dont_fragment="do", timeout="1s", at=begin_ns)
+    net.run()
+    assert (ping.result.transmitted, ping.result.received) == (3, 0)
+    for point in points(engine):
+        swarm.check(scenario, point, begin=port_command)
+    arrived = [data for _, data in swarm.taken[f"{swarm.worker.name}:eth0"] if data[12:14] == b"\x08\x00"]
+    fragments = [data for data in arrived if int.from_bytes(data[20:22], "big") & 0x3FFF]
+    assert [int.from_bytes(data[16:18], "big") for data in fragments] == [1396, 102] * 3
+
+
+@swarms
 def test_outer_source_ports_tos_and_ttl(engine: str, cost: str) -> None:
     """One port for all pings and ICMP errors of a pair, one for each UDP flow; ECN is copied, DSCP and TTL are not."""
     swarm = acquainted(engine, cost)
