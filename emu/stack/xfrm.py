@@ -5,8 +5,9 @@ security association for which destination. Coming in, the SPI says which associ
 is taken in as if it had come so. What comes for such a VNI in the clear is dropped (Docker: a rule in the INPUT chain).
 Source: reference 4.7.
 
-Limits: no tunnel mode, no policies for forwarded or received packets, no extended sequence numbers, no lifetimes; a
-packet that a policy applies to and no association fits is dropped at once, as if nobody listened for acquire messages.
+Limits: no tunnel mode, no policies for forwarded or received packets, nor for what programs' own sockets send; no
+extended sequence numbers, no lifetimes. A packet that a policy applies to and no association fits is dropped at once,
+as if nobody listened for acquire messages.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emu.kernel.errors import Conflict, NotFound
+from emu.stack import xfrm_text
 from emu.stack.xfrm_flow import EncryptedDevice
 from emu.stack.xfrm_guard import CleartextGuard
 from emu.stack.xfrm_state import SecurityAssociation
@@ -99,6 +101,14 @@ class Xfrm:
         if self.policies.pop((source, destination, port), None) is None:
             raise NotFound(f"{self._namespace.name} has no such policy")
         self._namespace.flush_caches()
+
+    def state_text(self) -> str:
+        """Return what `ip xfrm state` prints."""
+        return xfrm_text.states(self)
+
+    def policy_text(self) -> str:
+        """Return what `ip xfrm policy` prints."""
+        return xfrm_text.policies(self)
 
     # -- which VNIs ---------------------------------------------------------------------------------------------------
 

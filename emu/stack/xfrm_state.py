@@ -19,10 +19,11 @@ class SecurityAssociation:
     replay_window: how many sequence numbers behind the highest one are still accepted, once; 0 accepts everything.
         Docker leaves it at 0: sequence numbers are sent and never looked at.
     sequence: of the last packet sent, 0 before the first. highest: sequence number received, with a replay window.
+    seen: bit n says that highest - n was received.
     packets, bytes: sent or received through it, without IP headers.
     """
 
-    __slots__ = ("_cipher", "_seen", "bytes", "destination", "highest", "iv_salt", "key", "packets", "replay_window",
+    __slots__ = ("_cipher", "bytes", "destination", "highest", "iv_salt", "key", "packets", "replay_window", "seen",
                  "sequence", "source", "spi")  # fmt: skip
 
     def __init__(
@@ -39,7 +40,7 @@ class SecurityAssociation:
         self.sequence = 0
         self.highest = 0
         self.packets = self.bytes = 0
-        self._seen = 0  # bit n: highest - n was received
+        self.seen = 0
         self._cipher = EspCipher(spi, key)
 
     @property
@@ -75,16 +76,16 @@ class SecurityAssociation:
         behind = self.highest - sequence
         if behind < 0:
             return False
-        return not sequence or behind >= self.replay_window or bool(self._seen >> behind & 1)
+        return not sequence or behind >= self.replay_window or bool(self.seen >> behind & 1)
 
     def _advance(self, sequence: int) -> None:
         """Take note of a sequence number; called only for packets that are genuine."""
         ahead = sequence - self.highest
         if ahead > 0:
-            self._seen = (self._seen << min(ahead, REPLAY_WINDOW_MAX) | 1) & (1 << REPLAY_WINDOW_MAX) - 1
+            self.seen = (self.seen << min(ahead, REPLAY_WINDOW_MAX) | 1) & (1 << REPLAY_WINDOW_MAX) - 1
             self.highest = sequence
         else:
-            self._seen |= 1 << -ahead
+            self.seen |= 1 << -ahead
 
     def __repr__(self) -> str:
         return f"<SecurityAssociation 0x{self.spi:08x}, {self.packets} packets>"

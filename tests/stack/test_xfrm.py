@@ -332,3 +332,25 @@ def test_what_exists_is_not_added_and_what_does_not_is_not_removed():
         xfrm.remove_policy(HOST1, HOST2, PORT)
     with pytest.raises(InvalidValue, match="invalid replay window 33: expected 0 to 32"):
         SecurityAssociation(HOST1, HOST2, FORTH, KEY, replay_window=33)
+
+
+def test_ip_xfrm_prints_states_and_policies():
+    world, c1, c2 = encrypted()
+    talk(world, c1, c2, [b"x"] * 3)
+    xfrm = world.nodes[0].root.xfrm
+    assert xfrm.policy_text() == (
+        "src 198.18.0.1/32 dst 198.18.0.2/32 proto udp dport 4789 \n"
+        "\tdir out priority 0 ptype main \n"
+        "\tmark 0xd0c4e3/0xffffffff \n"
+        "\ttmpl src 198.18.0.1 dst 198.18.0.2\n"
+        "\t\tproto esp spi 0x00001001 reqid 13681891 mode transport\n"
+    )
+    assert xfrm.state_text().splitlines()[:6] == [
+        "src 198.18.0.1 dst 198.18.0.2",
+        "\tproto esp spi 0x00001001 reqid 13681891 mode transport",
+        "\treplay-window 0 ",
+        "\taead rfc4106(gcm(aes)) 0x000102030405060708090a0b0c0d0e0f00001001 64",
+        "\tanti-replay context: seq 0x0, oseq 0x3, bitmap 0x00000000",
+        "\tsel src 0.0.0.0/0 dst 0.0.0.0/0 ",
+    ]
+    assert len(xfrm.state_text().splitlines()) == 12
