@@ -178,6 +178,21 @@ def test_two_encrypted_networks_share_the_associations_of_a_pair() -> None:
     assert programmed(net, "host1") == (4, 1)
 
 
+def test_an_association_that_a_script_removed_is_missing_until_the_endpoint_comes_anew() -> None:
+    net = hosts()
+    web, db = run(net, "host1", "web"), run(net, "host2", "db")
+    xfrm = net.hosts["host2"].namespace.xfrm
+    for destination, spi in list(xfrm.states):
+        xfrm.remove_state(destination, spi)
+    lost = web.ping("db", count=1, timeout="1s")
+    net.run()
+    db.stop()
+    db.start()
+    answered = web.ping("db", count=1)
+    net.run()
+    assert (lost.result.received, answered.result.received) == (0, 1)
+
+
 def test_containers_may_start_before_there_are_links() -> None:
     net = emu.Emulation(cost="none")
     h1, h2 = net.add_host("host1"), net.add_host("host2")

@@ -7,8 +7,10 @@ association per key to receive with, one to send with, and a policy; for every V
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from emu.kernel.errors import NotFound
 from emu.wire.esp import security_parameters_index
 
 if TYPE_CHECKING:
@@ -100,10 +102,15 @@ class Encryption:
         if way is None:
             return
         for spi in way.receiving:
-            self._xfrm.remove_state(way.local, spi)
+            self._remove_state(way.local, spi)
         if way.sending is not None:
-            self._xfrm.remove_policy(way.local, way.remote, self.port)
-            self._xfrm.remove_state(way.remote, way.sending)
+            with suppress(NotFound):
+                self._xfrm.remove_policy(way.local, way.remote, self.port)
+            self._remove_state(way.remote, way.sending)
+
+    def _remove_state(self, destination: bytes, spi: int) -> None:
+        with suppress(NotFound):  # a script may have taken it away already
+            self._xfrm.remove_state(destination, spi)
 
     def _program(self, way: _Way) -> None:
         """Bring what is programmed into accord with the keys, in libnetwork's order."""
@@ -111,7 +118,7 @@ class Encryption:
         wanted = {security_parameters_index(way.remote, way.local, key.tag): key for key in self.keys}
         for spi in way.receiving:
             if spi not in wanted:
-                xfrm.remove_state(way.local, spi)
+                self._remove_state(way.local, spi)
         for spi, key in wanted.items():
             if spi not in way.receiving:
                 xfrm.add_state(way.remote, way.local, spi, key.value)
@@ -123,7 +130,7 @@ class Encryption:
         xfrm.add_state(way.local, way.remote, sending, primary.value)
         xfrm.set_policy(way.local, way.remote, self.port, sending)
         if before is not None:
-            xfrm.remove_state(way.remote, before)
+            self._remove_state(way.remote, before)
         way.sending = sending
 
 
