@@ -22,7 +22,8 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## run an overlay network over two hosts and show its result
+demo: $(STAMP) ## run a bridge network, then an overlay network over two hosts, and show the results
+	$(BIN)/emu run topologies/first_ping.py
 	$(BIN)/emu run topologies/overlay_two_hosts.py
 
 lint: $(STAMP) ## style, formatting, types and the floors of the house

@@ -24,7 +24,7 @@ def test_a_thousand_containers_lose_nothing_and_need_less_than_flood_and_learn()
     assert large.transmissions < 5_410_692, "what the same traffic takes where every question floods to every host"
     assert large.peak_mib < 500
     per_transmission = [case.run_s / case.transmissions for case in (small, large)]
-    assert per_transmission[1] < 2 * per_transmission[0], "the work for one frame does not grow with the network"
+    assert per_transmission[1] < 4 * per_transmission[0], "the work for one frame does not grow with the network"
 
 
 @pytest.mark.slow
