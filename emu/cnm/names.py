@@ -1,6 +1,6 @@
 """Names of containers, answered from the controller's records by the rules of the embedded DNS server.
 
-No packets are sent. Source: reference 6.2, FACTS 83-85, 87.
+No packets are sent. Source: libnetwork resolver.go, FACTS 83-85, 87.
 """
 
 from __future__ import annotations

@@ -46,13 +46,13 @@ class Profile:
     endpoint_interface_name: bool
     #: The next default pool follows the last one handed out (else the lowest free one). FACT 73.
     pools_continue_after_last: bool
-    #: Default pools avoid every route of the host but the default one (else only on-link ones). Reference 2.2.
+    #: Default pools avoid every route of the host but the default one (else only on-link ones). libnetwork defaultipam.
     pools_avoid_all_routes: bool
     #: Both addresses of a /31 and the address of a /32 are usable. FACT 75.
     small_pools_usable: bool
     #: A subnet with host bits set is refused (else it is kept as typed). FACT 78.
     host_bits_refused: bool
-    #: `0.0.0.0/24` as a subnet means "any default pool of this size". Reference 2.1.
+    #: `0.0.0.0/24` as a subnet means "any default pool of this size". libnetwork ipamutils.
     unspecified_subnet: bool
     #: What --ip does on the default bridge at start: "ignored" or "refused". FACT 77.
     static_address_on_default_bridge: str

@@ -1,6 +1,6 @@
 """A sandbox: a container's network namespace and its endpoints.
 
-Source: reference 1.4 (order of the steps), 1.5 (default gateway), 1.6 (names).
+Source: libnetwork sandbox.go (order of the steps), default_gateway.go, osl/interface_linux.go (names).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Sandbox:
         self.hostname = hostname
         #: the sandbox is the host's own namespace (network mode "host")
         self.shares_host = shares_host
-        #: sorted as reference 1.5 says: the first one with a gateway owns the default route
+        #: sorted as in libnetwork's sandbox.go: the first one with a gateway owns the default route
         self.endpoints: list[Endpoint] = []
         self.deleted = False
         self._numbers = InterfaceNumbers(controller.profile)

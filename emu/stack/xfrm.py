@@ -3,7 +3,7 @@
 Going out, a mark says which VNIs are to be encrypted (Docker: a rule in the mangle table), and a policy says with which
 security association for which destination. Coming in, the SPI says which association decrypts; then the packet inside
 is taken in as if it had come so. What comes for such a VNI in the clear is dropped (Docker: a rule in the INPUT chain).
-Source: reference 4.7.
+Source: libnetwork overlay/encryption.go.
 
 Limits: no tunnel mode, no policies for forwarded or received packets, nor for what programs' own sockets send; no
 extended sequence numbers, no lifetimes. A packet that a policy applies to and no association fits is dropped at once,

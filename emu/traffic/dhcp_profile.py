@@ -63,7 +63,7 @@ UDHCPC = DhcpProfile(
     broadcast_flag=False,
     parameters=(1, 3, 6, 12, 15, 26, 28, 42, 121),
 )
-"""BusyBox's udhcpc with its default options and `-a` (reference 7.6)."""
+"""BusyBox's udhcpc with its default options and `-a`."""
 
 RFC2131 = DhcpProfile(
     name="rfc2131",

@@ -1,6 +1,6 @@
 """The DHCP server as a machine without input and output: messages and the time in, replies and probes out.
 
-Source: RFC 2131 sections 4.1 and 4.3, RFC 2132; habits of dnsmasq where the RFC leaves a choice (reference 7.6).
+Source: RFC 2131 sections 4.1 and 4.3, RFC 2132; habits of dnsmasq where the RFC leaves a choice.
 `emu.traffic.dhcp_daemon` connects it to a namespace.
 """
 

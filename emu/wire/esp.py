@@ -48,7 +48,7 @@ def security_parameters_index(source: bytes, destination: bytes, tag: int) -> in
     """Return the SPI that libnetwork gives the way from one VTEP to another with a key.
 
     source, destination: 4-byte IPv4 addresses, hashed in their 16-byte form. tag: the key's Lamport time, 32 bits.
-    FNV-1a, 32 bits (reference 4.7).
+    FNV-1a, 32 bits (libnetwork overlay/encryption.go).
     """
     value = _FNV_OFFSET
     for byte in _MAPPED + source + tag.to_bytes(4, "big") + _MAPPED + destination:

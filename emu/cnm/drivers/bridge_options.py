@@ -1,6 +1,6 @@
 """The options of a bridge network: which ones act, which are stored, which are refused.
 
-Source: reference 3.3, FACTS 5, FACTS29 4. Limits: `enable_ip_masquerade` and `host_binding_ipv4` are
+Source: libnetwork drivers/bridge, FACTS 5, FACTS29 4. Limits: `enable_ip_masquerade` and `host_binding_ipv4` are
 stored and shown, but act only on address translation and published ports, which are not built yet.
 """
 

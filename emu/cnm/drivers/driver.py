@@ -106,7 +106,7 @@ class Driver(Protocol):
 
 @runtime_checkable
 class SkipsGateway(Protocol):
-    """A driver whose networks may do without a gateway address (optional; reference 1.3 step 6)."""
+    """A driver whose networks may do without a gateway address (optional; libnetwork's GwAllocChecker)."""
 
     def skips_gateway(self, network: Network) -> bool:
         """Say whether no gateway address is to be reserved for this network."""

@@ -1,6 +1,6 @@
 """The FORWARD rules an engine keeps for its bridges: isolation, internal networks, communication off.
 
-Source: reference 3.5, FACTS 46-50, FACTS29 13, 14.
+Source: libnetwork iptabler, FACTS 46-50, FACTS29 13, 14.
 
 The raw table, which drops traffic between bridges one step earlier on engines 28 and 29, is kept by the driver as
 endpoints come and go (`emu.stack.raw_table`).

@@ -1,7 +1,7 @@
 """The overlay driver: containers on several hosts on one Ethernet segment, carried in VXLAN.
 
 For every network in use on a host there is a namespace of its own with a bridge and a VXLAN device per subnet; it
-comes with the first endpoint and goes with the last. Source: reference 4.2, 4.3, FACTS 58, 63, 70.
+comes with the first endpoint and goes with the last. Source: libnetwork drivers/overlay, FACTS 58, 63, 70.
 
 Limits: IPv4 only; the load balancer's endpoint has an address and answers pings, but balances nothing.
 """

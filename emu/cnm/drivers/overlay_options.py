@@ -1,4 +1,4 @@
-"""The options of an overlay network: which ones act, which are refused. Source: reference 4.1, 4.2."""
+"""The options of an overlay network: which ones act, which are refused. Source: libnetwork overlay."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The hidden namespace of an overlay network on one host: br0 with the gateway's address, vxlan0, and the veths.
 
-Source: reference 4.2, 4.3, FACTS 58, 63. Every further subnet has a bridge and a VXLAN device of its own.
+Source: libnetwork drivers/overlay, FACTS 58, 63. Every further subnet has a bridge and a VXLAN device of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The remote endpoints of one overlay network, and which of them are programmed.
 
-Source: reference 4.3. Records that share an address form a set: the first one is programmed, the next one takes over
+Source: libnetwork peerdb.go. Records that share an address form a set: the first one is programmed, the next one
+takes over
 when it goes. Entries of the forwarding database are counted, because several records may lead to the same one.
 """
 

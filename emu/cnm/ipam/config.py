@@ -127,7 +127,7 @@ def parse_address(text: str, what: str) -> ipaddress.IPv4Address:
 
 
 def _check_daemon(profile: Profile, config: IpamConfig) -> None:
-    """Check one configuration as the daemon does (reference 2.4)."""
+    """Check one configuration as the daemon does (libnetwork defaultipam)."""
     if not config.subnet:
         if config.ip_range or config.gateway or config.aux_addresses:
             raise InvalidValue("every ip-range or gateway must have a corresponding subnet")

@@ -1,6 +1,6 @@
 """The default address manager: predefined pools, sub-pools, lowest-free and serial allocation.
 
-Source: reference 2.1-2.4; FACTS 70, 73-79. Limits: IPv4 only.
+Source: libnetwork ipamutils and defaultipam; FACTS 70, 73-79. Limits: IPv4 only.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class DefaultIpam:
         self, space: _AddressSpace, subnet: ipaddress.IPv4Network, sub_pool: ipaddress.IPv4Network
     ) -> Pool:
         if sub_pool.prefixlen < subnet.prefixlen:
-            sub_pool = subnet  # a sub-pool wider than its pool is cut down to it, silently (reference 2.2)
+            sub_pool = subnet  # a sub-pool wider than its pool is cut down to it, silently (libnetwork defaultipam)
         if not sub_pool.subnet_of(subnet):
             raise InvalidValue(f"invalid ip-range {sub_pool}: parent subnet {subnet} doesn't contain ip-range")
         data = space.pools.get(subnet)

@@ -38,7 +38,7 @@ def _base(text: str, size: int) -> PoolBase:
     return PoolBase(ipaddress.IPv4Network(text), size)
 
 
-#: 15 subnets of /16 and 16 of /20: 31 networks, docker0 included. Reference 2.1, FACT 73.
+#: 15 subnets of /16 and 16 of /20: 31 networks, docker0 included. libnetwork ipamutils, FACT 73.
 LOCAL_POOLS: tuple[PoolBase, ...] = (
     _base("172.17.0.0/16", 16),
     _base("172.18.0.0/16", 16),
@@ -49,7 +49,7 @@ LOCAL_POOLS: tuple[PoolBase, ...] = (
     _base("192.168.0.0/16", 20),
 )
 
-#: What a swarm cuts its networks from. Reference 2.1.
+#: What a swarm cuts its networks from. libnetwork ipamutils.
 GLOBAL_POOLS: tuple[PoolBase, ...] = (_base("10.0.0.0/8", 24),)
 
 

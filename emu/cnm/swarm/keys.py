@@ -1,6 +1,7 @@
 """The keys that the manager hands out for encrypted overlay networks, and their rotation.
 
-Source: reference 4.7, swarmkit's key manager. There are three keys at a time, told apart by the Lamport time at which
+Source: libnetwork overlay/encryption.go, swarmkit's key manager. There are three keys at a time, told apart by the
+Lamport time at which
 they were made. All decrypt; the second oldest encrypts, so every node has known it for twelve hours when it is first
 used.
 """

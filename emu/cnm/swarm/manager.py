@@ -1,6 +1,6 @@
 """The swarm's manager: it makes overlay networks, gives them VNIs and subnets, and endpoints their addresses.
 
-Source: reference 4.1, FACTS 59, 70, 71. Limits: one manager, the host that was added first; there is no raft.
+Source: libnetwork cnmallocator, FACTS 59, 70, 71. Limits: one manager, the host that was added first; there is no raft.
 """
 
 from __future__ import annotations

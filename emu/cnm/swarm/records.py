@@ -1,6 +1,6 @@
 """What nodes tell each other about their endpoints.
 
-Source: reference 4.6 (overlay_peer_table and endpoint_table, here one record).
+Source: libnetwork networkdb (overlay_peer_table and endpoint_table, here one record).
 """
 
 from __future__ import annotations

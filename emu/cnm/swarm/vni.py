@@ -1,6 +1,6 @@
 """VXLAN network identifiers: one for every subnet of every overlay network.
 
-Source: reference 4.1, FACT 59.
+Source: libnetwork cnmallocator, FACT 59.
 """
 
 from __future__ import annotations
