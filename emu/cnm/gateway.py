@@ -1,8 +1,7 @@
 """Which of a sandbox's networks owns its default route.
 
 Source: libnetwork default_gateway.go, FACTS 88, FACTS29 9. Endpoints are kept sorted; the first one with a gateway
-wins, so
-joining a network whose name sorts earlier moves the default route.
+wins, so joining a network whose name sorts earlier moves the default route.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """How a sandbox names its interfaces, and in which order they come up at start.
 
-Source: libnetwork osl/interface_linux.go, FACTS 88, FACTS29 10, 11. At start, engine 20.10 numbers the interfaces
-in the order
-of the sorted networks. Engines 28 and 29 connect them in no fixed order (recorded: a random rotation of the
+Source: libnetwork osl/interface_linux.go, FACTS 88, FACTS29 10, 11. At start, engine 20.10 numbers the interfaces in
+the order of the sorted networks. Engines 28 and 29 connect them in no fixed order (recorded: a random rotation of the
 sorted one); here they come up in the order given, which is one of the orders seen and the one people expect.
 """
 

@@ -1,8 +1,7 @@
 """What the overlay driver programs for encrypted networks: security associations and policies towards other hosts.
 
-Source: libnetwork overlay/encryption.go. For every host that has an endpoint on one of this host's encrypted
-networks there are an
-association per key to receive with, one to send with, and a policy; for every VNI a mark and a guard.
+Source: libnetwork overlay/encryption.go. For every host that has an endpoint on one of this host's encrypted networks
+there are an association per key to receive with, one to send with, and a policy; for every VNI a mark and a guard.
 """
 
 from __future__ import annotations

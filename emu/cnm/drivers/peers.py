@@ -1,8 +1,7 @@
 """The remote endpoints of one overlay network, and which of them are programmed.
 
-Source: libnetwork peerdb.go. Records that share an address form a set: the first one is programmed, the next one
-takes over
-when it goes. Entries of the forwarding database are counted, because several records may lead to the same one.
+Source: libnetwork peerdb.go. Records that share an address form a set: the first one is programmed, the next one takes
+over when it goes. Entries of the forwarding database are counted, because several records may lead to the same one.
 """
 
 from __future__ import annotations

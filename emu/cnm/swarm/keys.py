@@ -1,9 +1,8 @@
 """The keys that the manager hands out for encrypted overlay networks, and their rotation.
 
 Source: libnetwork overlay/encryption.go, swarmkit's key manager. There are three keys at a time, told apart by the
-Lamport time at which
-they were made. All decrypt; the second oldest encrypts, so every node has known it for twelve hours when it is first
-used.
+Lamport time at which they were made. All decrypt; the second oldest encrypts, so every node has known it for twelve
+hours when it is first used.
 """
 
 from __future__ import annotations
