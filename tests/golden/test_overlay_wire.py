@@ -9,7 +9,17 @@ import pytest
 import emu
 from emu.wire.address import mac_to_bytes
 from tests.golden.compare import LATER_WORK, read_pcap
-from tests.golden.overlay import BEGIN_NS, ENGINES, MANAGER, WORKER, Swarm, decode_vxlan, has_tcp, is_vxlan
+from tests.golden.overlay import (
+    BEGIN_NS,
+    ENGINES,
+    MANAGER,
+    WORKER,
+    Swarm,
+    decode_vxlan,
+    has_tcp,
+    is_vxlan,
+    overlay_frames,
+)
 from tests.golden.recording import DAY_NS, DOCKER_EXEC_NS, DOCKER_RUN_NS, PROCESS_NS, SECOND
 
 swarms = pytest.mark.parametrize(
@@ -170,6 +180,36 @@ def test_entries_of_a_host_that_is_cut_off_go_and_come_back(engine: str, cost: s
         net.run(until=after_s * SECOND)
         table = net.networks.get("ov").on(swarm.manager).namespace.neighbours.text()
         assert {line.split()[0] for line in table.splitlines()} == recorded & own, moment
+
+
+@swarms
+def test_a_partition_alone_puts_nothing_on_the_wire(engine: str, cost: str) -> None:
+    """Entries go and come back without a VXLAN frame: no flood, no question, no announcement.
+
+    The recording has no pings: its 82 s hold only the swarm's own traffic and the hosts' ARP, DNS and IPv6. A ping
+    after its end shows that the comparison would have seen frames.
+    """
+    swarm = Swarm(engine, cost, control_plane="delayed", has_switch=True)
+    swarm.create_networks()
+    swarm.run_containers()
+    net, after, known = swarm.net, "f12-partition-underlay.pcap", []
+    net.container("o2").stop()  # as in the recording: it had moved
+    command = f"underlay# ip link set u-{WORKER[engine]}"
+    cut_ns, repair_ns = (swarm.when(f"{command} {state}", 0, after) for state in ("down", "up"))
+    port = net.underlay.links[1]  # the worker's; the manager's link stays up
+    net.at(cut_ns, port.down)
+    net.at(repair_ns, port.up)
+    ping = net.container("o1").ping("10.0.1.7", count=1, at=swarm.when("captures stopped", SECOND, after))
+    for moment_ns in (cut_ns, cut_ns + 10 * SECOND, repair_ns + 5 * SECOND):
+        net.run(until=moment_ns)
+        known.append("10.0.1.7 " in net.networks.get("ov").on(swarm.manager).namespace.neighbours.text())
+    net.run()
+    assert known == [True, False, True]
+    assert overlay_frames(read_pcap(swarm.folder / after), "underlay") == []
+    swarm.check("f12-partition", "underlay", after)
+    shown = overlay_frames(swarm.taken[swarm.interface_of("underlay")], "underlay")
+    assert [seen.fields["icmp.type"] for seen in shown if "icmp.type" in seen.fields] == [8, 0]
+    assert ping.result.received == 1
 
 
 def samples(log: str) -> dict[str, set[str]]:

@@ -38,6 +38,10 @@ class Net(emu.Emulation):
         ]
 
 
+def _mac(container: emu.Container) -> bytes:
+    return bytes.fromhex(container.interface("eth0").mac.replace(":", ""))
+
+
 def sequence_numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"icmp_seq=(\d+)", text)]
 
@@ -149,3 +153,51 @@ def test_network_modes_none_host_and_container(engine: str) -> None:
     owner.stop()
     owner.start()
     assert list(shared.namespace.devices) == ["lo"], "it is not joined again"
+
+
+def test_pings_of_a_worker_that_is_cut_off_and_comes_back_f12() -> None:
+    """FACTS29 40: silence while the pinger's entry lives, 3 unicast probes, broadcasts and "Destination Host
+    Unreachable", answers again with the first ARP request that vxlan0 can answer.
+
+    Stated, not compared with frames: the captures of engines 20.10 and 28 have no pings in them. Random are how long
+    an entry is REACHABLE (15 to 45 s) and when a cut (5 to 10 s) and a repair (at most 5 s) are noticed.
+    """
+    net = Net("29")
+    manager, worker, switch = net.add_host("dk1"), net.add_host("dk2"), net.add_switch("underlay")
+    for host in (manager, worker):
+        net.add_link(switch, host, subnet="203.0.113.0/24")
+    net.swarm.init(control_plane="delayed")
+    network = net.networks.create("ov", driver="overlay", attachable=True)
+    o1, _ = manager.containers.run("o1", network=network), worker.containers.run("o2", network=network)
+    ping = o1.ping("o2", count=85, timeout="1s", at="10s")
+    net.at("20.5s", net.underlay.links[1].down)
+    net.at("70.5s", net.underlay.links[1].up)
+    net.run()
+    requests = net.requests("o1:eth0", _mac(o1))
+    cut_off = [(time_s, broadcast) for time_s, broadcast in requests if time_s > 20.5]
+    assert [broadcast for _, broadcast in cut_off[:3]] == [False] * 3
+    assert [time_s - cut_off[0][0] for time_s, _ in cut_off[:3]] == pytest.approx([0, 1.02, 2.05], abs=0.1)
+    broadcasts = [time_s for time_s, broadcast in cut_off if broadcast]
+    assert 20.5 + 5 <= cut_off[0][0] <= 20.5 + 45 + 5.3, "REACHABLE for 15 to 45 s, then DELAY"
+    assert broadcasts[0] > cut_off[2][0]
+    replies = [
+        time_s
+        for time_s, data in net.seen["o1:eth0"]
+        if time_s > 20.5 and data[12:14] == ARP and data[20:22] == b"\x00\x02" and data[:6] == _mac(o1)
+    ]
+    assert 70.5 < replies[0] <= 70.5 + 5 + 1.1
+    assert broadcasts[-1] == pytest.approx(replies[0], abs=0.1), "the first question that vxlan0 answers is the last"
+    lines = ping.result.text.splitlines()
+    failed = [sequence_numbers(line)[0] for line in lines if "Destination Host Unreachable" in line]
+    answered = [sequence_numbers(line)[0] for line in lines if " bytes from " in line]
+    assert answered[:11] == list(range(1, 12)), "what was sent until 20.1 s"
+    assert failed == list(range(failed[0], failed[-1] + 1)), "without a gap"
+    assert answered[11:] == list(range(failed[-1] + 1, 86)), "what waits for the answer is sent then"
+    sent = [
+        (time_s, int.from_bytes(data[40:42], "big"))
+        for time_s, data in net.seen["o1:eth0"]
+        if data[12:14] == b"\x08\x00" and data[34] == 8
+    ]
+    assert [number for _, number in sent] == [*range(1, failed[0]), *range(failed[-1] + 1, 86)], "the failed never left"
+    last_silent_s = sent[failed[0] - 2][0]
+    assert broadcasts[0] - last_silent_s == pytest.approx(1.024, rel=0.05), "the next one has nobody to go to: it asks"
