@@ -17,7 +17,7 @@ from emu.cli.app import app
 from emu.report.bench_progress import SweepProgress
 from emu.report.bench_table import headlines, print_benchmark, shown_payloads
 from emu.scenario import overlay_bench
-from emu.scenario.overlay_bench import CASES, DEFAULT, QUICK, run_benchmark
+from emu.scenario.overlay_bench import DEFAULT, QUICK, run_benchmark
 
 TINY = replace(QUICK, payloads=(64, 1396), underlay_mtus=(1500,), stream_count=50, request_count=10)
 
@@ -110,7 +110,6 @@ def test_a_long_sweep_shows_some_payloads_and_says_where_the_others_are() -> Non
     assert " 2,048 " not in text
 
 
-@pytest.mark.skipif(CASES["overlay"].obstacle() is not None, reason="there is no overlay driver yet")
 def test_the_answer_is_given_in_words() -> None:
     (line,) = headlines(run_benchmark(replace(TINY, cases=("underlay", "overlay")), workers=1))
     assert line.startswith("overlay against the underlay, 1,396 B at MTU 1500: goodput -3.")
