@@ -1,0 +1,156 @@
+"""A real client, BusyBox's udhcpc, leases from emu's server; a real Linux stack uses the address."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from emu.wire import dhcp
+from emu.wire.address import ipv4_to_bytes
+from tests.stack.world import SECOND, Pinger
+from tests.strangers.namespaces import STRANGER, Segment, skip_without
+from tests.strangers.pump import PacedLan
+
+pytestmark = pytest.mark.root
+
+SERVER, ANY, ALL = "10.0.0.1", "0.0.0.0", "255.255.255.255"
+LEASE = ["DISCOVER", "OFFER", "REQUEST", "ACK"]
+TOLD = ("ip", "mask", "router", "dns", "domain", "mtu", "lease", "serverid", "staticroutes", "message")
+SCRIPT = """#!/bin/sh
+# What udhcpc calls with an event's name; it writes down what it is told and sets the address.
+line="event=$1"
+for name in {told}; do
+    eval "line=\\"\\$line;$name=\\$$name\\""
+done
+echo "$line" >> {file}
+case "$1" in
+    deconfig) ip -4 address flush dev "$interface" ;;
+    bound | renew) ip address replace "$ip/$mask" dev "$interface" ;;
+esac
+"""
+
+
+class Udhcpc:
+    """udhcpc in the stranger's namespace; `events` lists what it told its script."""
+
+    def __init__(self, segment: Segment, *options: str) -> None:
+        self._told = segment.folder / "told"
+        script = segment.folder / "script"
+        script.write_text(SCRIPT.format(told=" ".join(TOLD), file=self._told))
+        script.chmod(0o755)
+        self.segment = segment
+        self.program = segment.start("busybox", "udhcpc", "-f", "-i", STRANGER, "-s", str(script), "-T", "1", *options)
+
+    @property
+    def events(self) -> list[dict[str, str]]:
+        if not self._told.exists():
+            return []
+        lines = self._told.read_text().splitlines()
+        return [dict(part.split("=", 1) for part in line.split(";")) for line in lines]
+
+    def has_been(self, event: str, times: int = 1) -> bool:
+        return [told["event"] for told in self.events].count(event) >= times
+
+
+@pytest.fixture
+def segment(tmp_path):
+    skip_without("busybox")
+    with Segment(tmp_path) as made:
+        yield made
+
+
+def test_udhcpc_leases_renews_and_releases(segment, record_property):
+    dns = ipv4_to_bytes("10.0.0.53")
+    lan = PacedLan(segment, dns=(dns,), domain="lan.example", mtu=1400)
+    client = Udhcpc(segment, "-x", "hostname:stranger")
+    lan.run_until(lambda: client.has_been("bound"))
+    assert lan.messages() == LEASE
+    told = {name: value for name, value in client.events[-1].items() if value}
+    assert told == {
+        "event": "bound",
+        "ip": "10.0.0.10",
+        "mask": "24",
+        "router": SERVER,
+        "dns": "10.0.0.53",
+        "domain": "lan.example",
+        "mtu": "1400",
+        "lease": "600",
+        "serverid": SERVER,
+    }
+    assert segment.addresses == ["10.0.0.10/24"]
+    lease = lan.daemon.leases.of_address(ipv4_to_bytes("10.0.0.10"))
+    assert (lease.state, lease.mac, lease.host_name) == ("bound", segment.mac, "stranger")
+
+    pinger = Pinger(lan.world, lan.host)
+    pinger.ping("10.0.0.10")  # the kernel behind the veth answers, so frames and checksums are good both ways
+    lan.run_until(lambda: pinger.replies)
+    assert pinger.replies[0][1] == ipv4_to_bytes("10.0.0.10")
+
+    first_end_ns = lease.expires_ns
+    client.program.send_signal(signal.SIGUSR1)
+    lan.run_until(lambda: client.has_been("renew"))
+    assert lan.messages() == [*LEASE, "REQUEST", "ACK"]
+    _, source, destination, renewal = lan.conversation()[4]
+    assert (source, destination, renewal.client_address) == ("10.0.0.10", SERVER, ipv4_to_bytes("10.0.0.10"))
+    assert (renewal.option(dhcp.OPTION_REQUESTED_ADDRESS), renewal.option(dhcp.OPTION_SERVER_ID)) == (None, None)
+    assert lan.daemon.leases.of_address(ipv4_to_bytes("10.0.0.10")).expires_ns > first_end_ns
+
+    client.program.send_signal(signal.SIGUSR2)
+    lan.run_until(lambda: "RELEASE" in lan.messages() and not segment.addresses)
+    assert lan.conversation()[-1][1:3] == ("10.0.0.10", SERVER)
+    lan.run_for(0.01)
+    assert lan.daemon.leases.count_in_use(lan.world.kernel.now) == 0
+    assert lan.daemon.server.refusals == {}
+    record_property("lateness", str(lan.lateness))
+
+
+def test_udhcpc_that_wants_broadcasts_and_classless_routes_gets_them(segment):
+    route = (ipv4_to_bytes("10.5.0.0"), 16, ipv4_to_bytes("10.0.0.9"))
+    lan = PacedLan(segment, routes=(route,))
+    client = Udhcpc(segment, "-B", "-O", "staticroutes")
+    lan.run_until(lambda: client.has_been("bound"))
+    assert client.events[-1]["staticroutes"] == "10.5.0.0/16 10.0.0.9"
+    assert [destination for _, _, destination, _ in lan.conversation()] == [ALL] * 4
+
+
+def test_udhcpc_declines_an_address_in_use_and_gets_another_one(segment):
+    lan = PacedLan(segment)
+    lan.squat("10.0.0.10")
+    client = Udhcpc(segment, "-a500", "-A", "1")
+    lan.run_until(lambda: client.has_been("bound"))
+    assert lan.messages() == [*LEASE, "DECLINE", *LEASE]
+    assert segment.addresses == ["10.0.0.11/24"]
+    assert lan.daemon.leases.of_address(ipv4_to_bytes("10.0.0.10")).state == "declined"
+
+
+def test_a_server_that_probes_finds_the_address_of_a_real_host_in_use(segment):
+    lan = PacedLan(segment, probe_wait_ns=SECOND // 2)
+    segment.add_address("10.0.0.10/24")
+    client = Udhcpc(segment, "-t", "5")
+    lan.run_until(lambda: client.has_been("bound"))
+    assert client.events[-1]["ip"] == "10.0.0.11"
+
+
+def test_udhcpc_is_refused_its_address_after_a_change_of_subnet_and_starts_over(segment):
+    lan = PacedLan(segment)
+    client = Udhcpc(segment, "-A", "1")
+    lan.run_until(lambda: client.has_been("bound"))
+    lan.daemon.stop()
+    lan.host.add_address(lan.bridge, "10.9.0.1/24")
+    new = {"server_address": "10.9.0.1", "first": "10.9.0.10", "last": "10.9.0.19", "router": "10.9.0.1"}
+    lan.serve(**{name: ipv4_to_bytes(text) for name, text in new.items()})
+    client.program.send_signal(signal.SIGUSR1)
+    lan.run_until(lambda: client.has_been("bound", 2))
+    assert "NAK" in lan.messages()
+    assert client.has_been("nak")
+    assert segment.addresses == ["10.9.0.10/24"]
+
+
+@pytest.mark.slow
+def test_udhcpc_renews_at_t1_as_our_profile_of_it_does(segment):
+    lan = PacedLan(segment, lease_s=120)
+    client = Udhcpc(segment)
+    lan.run_until(lambda: client.has_been("renew"), within_s=80)
+    times_ns = [now_ns for now_ns, *_ in lan.conversation()]
+    assert (times_ns[4] - times_ns[3]) / SECOND == pytest.approx(60, abs=1.5)
