@@ -31,6 +31,14 @@ class ClientLease:
     rebind_at_ns: int | None
     expires_ns: int | None
 
+    @property
+    def default_router(self) -> bytes | None:
+        """Where packets for elsewhere go: the router, or the gateway of a classless default route."""
+        for _, prefix_length, gateway in self.routes:
+            if not prefix_length:
+                return gateway
+        return self.router
+
 
 def lease_of(reply: DhcpMessage, profile: DhcpProfile, start_ns: int) -> ClientLease:
     """Read an ACK that is acceptable. start_ns: when the REQUEST was sent that it answers."""
