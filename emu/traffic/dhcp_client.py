@@ -1,7 +1,7 @@
 """The DHCP client as a machine without input and output: messages, answers to ARP probes and the time go in.
 
-What a state does about an event is one table, `TRANSITIONS` (RFC 2131 figure 5); each action in it is a method of
-`DhcpClient` that leaves what is to be done in `actions`. `emu.traffic.dhcp_program` connects it to a namespace.
+What a state does about an event is the table in `dhcp_transitions`; each action in it is a method of `DhcpClient`
+that leaves what is to be done in `actions`. `emu.traffic.dhcp_program` connects it to a namespace.
 """
 
 from __future__ import annotations
@@ -9,84 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from emu.traffic.dhcp_client_lease import ClientLease, lease_of, prefix_length_of
 from emu.traffic.dhcp_profile import MINIMUM_RENEWAL_NS, SECOND, DhcpProfile
+from emu.traffic.dhcp_transitions import (
+    BOUND,
+    INIT,
+    INIT_REBOOT,
+    REBINDING,
+    REBOOTING,
+    RENEWING,
+    REQUESTING,
+    SELECTING,
+    STOPPED,
+    TRANSITIONS,
+)
 from emu.wire import dhcp
 from emu.wire.address import ANY_IPV4
-from emu.wire.dhcp import DhcpMessage, decode_classless_routes
-
-INIT = "INIT"
-INIT_REBOOT = "INIT-REBOOT"
-SELECTING = "SELECTING"
-REBOOTING = "REBOOTING"
-REQUESTING = "REQUESTING"
-CHECKING = "CHECKING"
-BOUND = "BOUND"
-RENEWING = "RENEWING"
-REBINDING = "REBINDING"
-STOPPED = "STOPPED"
+from emu.wire.dhcp import DhcpMessage
 
 PROBE_WAIT_NS = 2 * SECOND
 """How long an answer to the ARP probe is waited for (udhcpc -a: 2 s)."""
-
-TRANSITIONS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
-    (INIT, "timeout"): (SELECTING, ("begin_exchange", "send_discover")),
-    (INIT_REBOOT, "timeout"): (REBOOTING, ("begin_exchange", "send_reboot_request")),
-    (SELECTING, "timeout"): (SELECTING, ("send_discover",)),
-    (SELECTING, "gave up"): (INIT, ("fail", "pause")),
-    (SELECTING, "offer"): (REQUESTING, ("take_offer", "send_request")),
-    (REQUESTING, "timeout"): (REQUESTING, ("send_request",)),
-    (REQUESTING, "gave up"): (INIT, ("fail", "pause")),
-    (REQUESTING, "ack"): (CHECKING, ("take_lease", "probe")),
-    (REQUESTING, "nak"): (INIT, ("forget_lease", "pause_after_refusal")),
-    (REBOOTING, "timeout"): (REBOOTING, ("send_reboot_request",)),
-    (REBOOTING, "gave up"): (INIT, ("fail", "start_over")),
-    (REBOOTING, "ack"): (CHECKING, ("take_lease", "probe")),
-    (REBOOTING, "nak"): (INIT, ("forget_lease", "start_over")),
-    (CHECKING, "timeout"): (BOUND, ("bind", "sleep_until_t1")),
-    (CHECKING, "conflict"): (INIT, ("decline", "forget_lease", "pause_after_refusal")),
-    (BOUND, "timeout"): (RENEWING, ("begin_exchange", "send_renewal")),
-    (RENEWING, "timeout"): (RENEWING, ("send_renewal",)),
-    (RENEWING, "gave up"): (REBINDING, ("restart_attempts", "send_rebinding")),
-    (RENEWING, "ack"): (BOUND, ("take_lease", "extend", "sleep_until_t1")),
-    (RENEWING, "nak"): (INIT, ("unbind", "forget_lease", "start_over")),
-    (REBINDING, "timeout"): (REBINDING, ("send_rebinding",)),
-    (REBINDING, "gave up"): (INIT, ("unbind", "forget_lease", "start_over")),
-    (REBINDING, "ack"): (BOUND, ("take_lease", "extend", "sleep_until_t1")),
-    (REBINDING, "nak"): (INIT, ("unbind", "forget_lease", "start_over")),
-    (INIT, "stop"): (STOPPED, ("rest",)),
-    (INIT_REBOOT, "stop"): (STOPPED, ("rest",)),
-    (SELECTING, "stop"): (STOPPED, ("rest",)),
-    (REQUESTING, "stop"): (STOPPED, ("rest",)),
-    (REBOOTING, "stop"): (STOPPED, ("rest",)),
-    (CHECKING, "stop"): (STOPPED, ("rest",)),
-    (BOUND, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
-    (RENEWING, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
-    (REBINDING, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
-}
-"""(state, event) -> (next state, actions). What is not here is ignored."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientLease:
-    """What a client was given.
-
-    address, server: 4 bytes. prefix_length: 0 to 32. router, dns, domain, mtu, routes: None or empty if not told.
-    acquired_ns: when the REQUEST for it was sent, from which all its times count (RFC 2131 section 4.4.5).
-    renew_at_ns, rebind_at_ns, expires_ns: T1, T2 and the end; None for a lease without end.
-    """
-
-    address: bytes
-    prefix_length: int
-    server: bytes
-    router: bytes | None
-    dns: tuple[bytes, ...]
-    domain: str | None
-    mtu: int | None
-    routes: tuple[tuple[bytes, int, bytes], ...]
-    acquired_ns: int
-    renew_at_ns: int | None
-    rebind_at_ns: int | None
-    expires_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +190,7 @@ class DhcpClient:
         if address[0] in (0, 127) or address[0] >= 224:
             return False
         mask = message.option(dhcp.OPTION_SUBNET_MASK)
-        if mask is not None and _prefix_length(mask) is None:
+        if mask is not None and prefix_length_of(mask) is None:
             return False
         if self.state in (RENEWING, REBINDING):
             return self.lease is not None and address == self.lease.address
@@ -378,42 +320,7 @@ class DhcpClient:
     def _take_lease(self) -> None:
         reply = self._reply
         assert reply is not None, "a lease comes with a reply"
-        self.lease = self._lease_of(reply)
-
-    def _lease_of(self, reply: DhcpMessage) -> ClientLease:
-        """Read an ACK that is acceptable."""
-        profile = self._profile
-        seconds = reply.number_option(dhcp.OPTION_LEASE_TIME)
-        seconds = max(profile.default_lease_s if seconds is None else seconds, profile.minimum_lease_s, 1)
-        t1, t2 = seconds // 2, seconds * 7 // 8
-        if profile.honours_t1_t2:
-            told_t1, told_t2 = reply.number_option(dhcp.OPTION_T1), reply.number_option(dhcp.OPTION_T2)
-            t2 = told_t2 if told_t2 is not None and 0 < told_t2 <= seconds else t2
-            t1 = told_t1 if told_t1 is not None and 0 < told_t1 <= t2 else min(t1, t2)
-        start_ns = self._request_sent_ns
-        ends = seconds != dhcp.INFINITE_LEASE_S
-        mask = reply.option(dhcp.OPTION_SUBNET_MASK)
-        prefix_length = None if mask is None else _prefix_length(mask)
-        server = reply.address_option(dhcp.OPTION_SERVER_ID)
-        assert server is not None, "replies without server are not acceptable"
-        mtu = reply.number_option(dhcp.OPTION_MTU, 2)
-        domain = reply.option(dhcp.OPTION_DOMAIN_NAME)
-        routes = decode_classless_routes(reply.option(dhcp.OPTION_CLASSLESS_ROUTES) or b"") or []
-        routers = _addresses(reply.option(dhcp.OPTION_ROUTER))
-        return ClientLease(
-            address=reply.your_address,
-            prefix_length=_class_prefix_length(reply.your_address) if prefix_length is None else prefix_length,
-            server=server,
-            router=routers[0] if routers and not routes else None,  # RFC 3442: routes replace the router
-            dns=_addresses(reply.option(dhcp.OPTION_DNS)),
-            domain=None if domain is None else domain.decode("ascii", "replace").rstrip("\0"),
-            mtu=mtu if mtu is not None and mtu >= 68 else None,
-            routes=tuple(routes),
-            acquired_ns=start_ns,
-            renew_at_ns=start_ns + t1 * SECOND if ends else None,
-            rebind_at_ns=start_ns + t2 * SECOND if ends else None,
-            expires_ns=start_ns + seconds * SECOND if ends else None,
-        )
+        self.lease = lease_of(reply, self._profile, self._request_sent_ns)
 
     def _forget_lease(self) -> None:
         self.lease = None
@@ -458,25 +365,3 @@ class DhcpClient:
 
     def _rest(self) -> None:
         self.deadline_ns = None
-
-
-def _prefix_length(mask: bytes) -> int | None:
-    """Return the length of a netmask; None when its ones are not contiguous or it is not 4 bytes long."""
-    if len(mask) != 4:
-        return None
-    inverted = int.from_bytes(mask, "big") ^ 0xFFFFFFFF
-    return None if inverted & (inverted + 1) else 32 - inverted.bit_length()
-
-
-def _class_prefix_length(address: bytes) -> int:
-    """Return the prefix length of an address's class, for servers that tell no mask."""
-    if address[0] < 128:
-        return 8
-    return 16 if address[0] < 192 else 24
-
-
-def _addresses(value: bytes | None) -> tuple[bytes, ...]:
-    """Split an option that holds addresses; a rest that is no address is not counted."""
-    if value is None:
-        return ()
-    return tuple(value[start : start + 4] for start in range(0, len(value) - 3, 4))
