@@ -131,6 +131,12 @@ class Segment:
     def add_address(self, address: str) -> None:
         run("ip", "-n", self._stranger, "address", "add", address, "dev", STRANGER)
 
+    def use_address(self, address: str) -> None:
+        """Let the stranger's kernel answer for an address on its `lo`, where no script flushes it."""
+        run("ip", "-n", self._stranger, "link", "set", "lo", "up")
+        run("ip", "-n", self._stranger, "address", "add", f"{address}/32", "dev", "lo")
+        run("ip", "-n", self._stranger, "route", "add", f"{address}/24".rsplit(".", 1)[0] + ".0/24", "dev", STRANGER)
+
     @property
     def addresses(self) -> list[str]:
         """The stranger's IPv4 addresses, with prefix length."""

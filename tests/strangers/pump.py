@@ -10,7 +10,7 @@ from typing import Any
 from emu.device.netdevice import NetDevice
 from emu.kernel import DIRECTION_OUT
 from emu.kernel.realtime import RealTime
-from emu.traffic.dhcp_frames import is_udp_to, read_frame
+from emu.traffic.dhcp_frames import Received, is_udp_to, read_frame
 from emu.wire.address import ipv4_to_text
 from emu.wire.dhcp import TYPE_NAMES, DhcpMessage
 from emu.wire.frame import Frame
@@ -20,6 +20,11 @@ from tests.traffic.dhcp_lan import DhcpLan
 
 PACKET_OUTGOING = 4
 FRAMES_AT_ONCE = 64
+DELAY_NS = 2_000_000
+"""In virtual time. udhcpc loses an answer to a renewal that arrives before it has closed the socket it asked with."""
+
+Said = tuple[int, str, str, DhcpMessage]
+"""(virtual time, source address, destination address, message)"""
 
 
 class PumpDevice(NetDevice):
@@ -35,9 +40,9 @@ class PumpDevice(NetDevice):
         self._socket = opened
 
     def transmit(self, frame: Frame, /) -> bool:
-        self._socket.send(frame.data)
         if self.tap is not None:
             self.tap(self.kernel.now, frame, DIRECTION_OUT)
+        self.kernel.call_later(DELAY_NS, self._socket.send, frame.data)
         return True
 
     def wait(self, timeout_ns: int | None) -> list[tuple[Callable[[Any], object], Any]]:
@@ -87,17 +92,22 @@ class PacedLan(DhcpLan):
         """Run for so many virtual seconds."""
         self._pace.run(until=self.world.kernel.now + round(seconds * SECOND))
 
-    def conversation(self) -> list[tuple[int, str, str, DhcpMessage]]:
-        """Every DHCP message that crossed the pump: (virtual time, source address, destination address, message)."""
-        found = []
-        for now_ns, _, frame in self.world.seen["host:pump0"]:
-            if is_udp_to(frame.data, 67) or is_udp_to(frame.data, 68):
-                received = read_frame(frame.data)
-                assert not hasattr(received, "name"), f"{received}: {frame.data.hex()}"
-                destination = ipv4_to_text(frame.data[30:34])
-                found.append((now_ns, ipv4_to_text(received.address), destination, received.message))
-        return found
+    def conversation(self) -> list[Said]:
+        """Every DHCP message that crossed the pump."""
+        return conversation_at(self, "host:pump0")
 
     def messages(self) -> list[str]:
         """The types of these messages, in order."""
         return [TYPE_NAMES[message.message_type or 0] for *_, message in self.conversation()]
+
+
+def conversation_at(lan: DhcpLan, label: str) -> list[Said]:
+    """Every DHCP message that a device saw."""
+    found = []
+    for now_ns, _, frame in lan.world.seen[label]:
+        if is_udp_to(frame.data, 67) or is_udp_to(frame.data, 68):
+            received = read_frame(frame.data)
+            assert isinstance(received, Received), f"{received}: {frame.data.hex()}"
+            destination = ipv4_to_text(frame.data[30:34])
+            found.append((now_ns, ipv4_to_text(received.address), destination, received.message))
+    return found

@@ -8,9 +8,11 @@ import pytest
 
 from emu.wire import dhcp
 from emu.wire.address import ipv4_to_bytes
+from emu.wire.dhcp import TYPE_NAMES
 from tests.stack.world import SECOND, Pinger
 from tests.strangers.namespaces import STRANGER, Segment, skip_without
-from tests.strangers.pump import PacedLan
+from tests.strangers.pump import PacedLan, conversation_at
+from tests.traffic.dhcp_lan import Client, DhcpLan
 
 pytestmark = pytest.mark.root
 
@@ -63,7 +65,7 @@ def segment(tmp_path):
 def test_udhcpc_leases_renews_and_releases(segment, record_property):
     dns = ipv4_to_bytes("10.0.0.53")
     lan = PacedLan(segment, dns=(dns,), domain="lan.example", mtu=1400)
-    client = Udhcpc(segment, "-x", "hostname:stranger")
+    client = Udhcpc(segment, "-x", "hostname:stranger", "-O", "mtu")
     lan.run_until(lambda: client.has_been("bound"))
     assert lan.messages() == LEASE
     told = {name: value for name, value in client.events[-1].items() if value}
@@ -126,15 +128,32 @@ def test_udhcpc_declines_an_address_in_use_and_gets_another_one(segment):
 
 def test_a_server_that_probes_finds_the_address_of_a_real_host_in_use(segment):
     lan = PacedLan(segment, probe_wait_ns=SECOND // 2)
-    segment.add_address("10.0.0.10/24")
+    segment.use_address("10.0.0.10")
     client = Udhcpc(segment, "-t", "5")
     lan.run_until(lambda: client.has_been("bound"))
     assert client.events[-1]["ip"] == "10.0.0.11"
 
 
-def test_udhcpc_is_refused_its_address_after_a_change_of_subnet_and_starts_over(segment):
+def test_udhcpc_is_refused_its_address_and_gets_another_one_after_three_seconds(segment):
     lan = PacedLan(segment)
-    client = Udhcpc(segment, "-A", "1")
+    client = Udhcpc(segment)
+    lan.run_until(lambda: client.has_been("bound"))
+    lan.daemon.stop()
+    lan.serve(first=ipv4_to_bytes("10.0.0.15"))
+    client.program.send_signal(signal.SIGUSR1)
+    lan.run_until(lambda: client.has_been("bound", 2))
+    assert lan.messages() == [*LEASE, "REQUEST", "NAK", *LEASE]
+    (refused,) = [told for told in client.events if told["event"] == "nak"]
+    assert refused["message"] == "address not available"
+    nak, again = lan.conversation()[5:7]
+    assert (again[0] - nak[0]) / SECOND == pytest.approx(3, abs=0.5)
+    assert again[3].option(dhcp.OPTION_REQUESTED_ADDRESS) is None
+    assert segment.addresses == ["10.0.0.15/24"]
+
+
+def test_udhcpc_asks_on_when_another_server_than_its_own_says_no(segment):
+    lan = PacedLan(segment)
+    client = Udhcpc(segment, "-T", "1")
     lan.run_until(lambda: client.has_been("bound"))
     lan.daemon.stop()
     lan.host.add_address(lan.bridge, "10.9.0.1/24")
@@ -142,15 +161,59 @@ def test_udhcpc_is_refused_its_address_after_a_change_of_subnet_and_starts_over(
     lan.serve(**{name: ipv4_to_bytes(text) for name, text in new.items()})
     client.program.send_signal(signal.SIGUSR1)
     lan.run_until(lambda: client.has_been("bound", 2))
-    assert "NAK" in lan.messages()
-    assert client.has_been("nak")
+    assert lan.messages()[4:] == ["REQUEST", "NAK"] * 4 + LEASE
     assert segment.addresses == ["10.9.0.10/24"]
 
 
+def questions(conversation):
+    """What a client sent, without what only names this client and this exchange."""
+    found = []
+    for _, source, destination, message in conversation:
+        if message.operation == dhcp.OPERATION_REQUEST:
+            options = [(code, value.replace(message.client_mac, b"<mac>")) for code, value in message.options]
+            flags, own = message.flags, message.client_address
+            found.append((TYPE_NAMES[message.message_type], source, destination, message.seconds, flags, own, options))
+    return found
+
+
+def test_our_profile_of_udhcpc_says_what_udhcpc_says(segment):
+    lan = PacedLan(segment)
+    lan.squat("10.0.0.10")
+    client = Udhcpc(segment, "-T3", "-a200", "-A1", "-x", "hostname:web", "-O", "mtu", "-O", "staticroutes")
+    lan.run_until(lambda: client.has_been("bound"))
+    client.program.send_signal(signal.SIGUSR1)
+    lan.run_until(lambda: client.has_been("renew"))
+    client.program.send_signal(signal.SIGUSR2)
+    lan.run_until(lambda: "RELEASE" in lan.messages())
+
+    ours = DhcpLan()
+    ours.squat("10.0.0.10")
+    twin = Client(ours, "web", host_name="web")
+    ours.world.at(400 * SECOND, twin.program.stop)
+    ours.run(410)
+    assert questions(lan.conversation()) == questions(conversation_at(ours, twin.device.label))
+
+
 @pytest.mark.slow
-def test_udhcpc_renews_at_t1_as_our_profile_of_it_does(segment):
+@pytest.mark.parametrize("answers", [True, False])
+def test_udhcpc_renews_and_rebinds_when_our_profile_of_it_does(segment, answers):
     lan = PacedLan(segment, lease_s=120)
     client = Udhcpc(segment)
-    lan.run_until(lambda: client.has_been("renew"), within_s=80)
-    times_ns = [now_ns for now_ns, *_ in lan.conversation()]
-    assert (times_ns[4] - times_ns[3]) / SECOND == pytest.approx(60, abs=1.5)
+    lan.run_until(lambda: client.has_been("bound"))
+    if not answers:
+        lan.daemon.stop()
+    end_s = 65 if answers else 110
+    lan.run_until(lambda: len(lan.messages()) >= (6 if answers else 10), within_s=end_s)
+
+    ours = DhcpLan(lease_s=120)
+    twin = Client(ours, "web")
+    ours.run(5)
+    if not answers:
+        ours.daemon.stop()
+    ours.run(end_s)
+    assert segment.addresses == (["10.0.0.10/24"] if answers else [])
+    story = [(now_ns / SECOND, TYPE_NAMES[message.message_type]) for now_ns, _, _, message in lan.conversation()]
+    expected = [(at, kind) for at, kind, *_ in ours.story(twin)][: len(story)]
+    assert [kind for _, kind in story] == [kind for _, kind in expected]
+    for (at_s, kind), (expected_s, _) in zip(story, expected, strict=True):
+        assert at_s == pytest.approx(expected_s, abs=2.5), kind  # udhcpc counts in whole seconds, rounded down
