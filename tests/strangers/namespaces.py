@@ -97,15 +97,20 @@ class Segment:
         self.socket = within(self._pump, _open_packet_socket)
 
     def _remove(self) -> None:
-        for program in self._programs:
-            if program.poll() is None:
-                os.killpg(program.pid, signal.SIGKILL)
-            program.wait(DEADLINE_S)
+        self.kill_all()
         if self.socket is not None:
             self.socket.close()
         for name in (self._stranger, self._pump):
             if Path("/run/netns", name).exists():
                 subprocess.run(["ip", "netns", "del", name], check=False, timeout=DEADLINE_S)
+
+    def kill_all(self) -> None:
+        """End every program at the stranger's end at once, with what it has started."""
+        for program in self._programs:
+            if program.poll() is None:
+                os.killpg(program.pid, signal.SIGKILL)
+            program.wait(DEADLINE_S)
+        self._programs.clear()
 
     # -- the stranger's side ------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from tests.traffic.dhcp_lan import DhcpLan
 
 PACKET_OUTGOING = 4
 FRAMES_AT_ONCE = 64
-DELAY_NS = 2_000_000
+DELAY_NS = 20_000_000
 """In virtual time. udhcpc loses an answer to a renewal that arrives before it has closed the socket it asked with."""
 
 Said = tuple[int, str, str, DhcpMessage]
