@@ -13,6 +13,7 @@ from emu.traffic.dhcp_client_lease import ClientLease, lease_of, prefix_length_o
 from emu.traffic.dhcp_profile import MINIMUM_RENEWAL_NS, SECOND, DhcpProfile
 from emu.traffic.dhcp_transitions import (
     BOUND,
+    CHECKING,
     INIT,
     INIT_REBOOT,
     REBINDING,
@@ -206,6 +207,9 @@ class DhcpClient:
             return self._attempt >= len(profile.discover_waits_ns)
         if self.state in (REQUESTING, REBOOTING):
             return self._attempt >= len(profile.request_waits_ns)
+        if self.state == CHECKING:
+            assert self.lease is not None, "checking without a lease"
+            return self.lease.expires_ns is not None and now_ns >= self.lease.expires_ns
         if self.state not in (RENEWING, REBINDING):
             return False
         lease = self.lease
@@ -230,9 +234,18 @@ class DhcpClient:
     # -- actions: exchanges -------------------------------------------------------------------------------------------
 
     def _begin_exchange(self) -> None:
-        self._transaction_id = self._random.getrandbits(32)
         self._first_sent_ns = self._now_ns
         self._attempt = 0
+        self._begin_transaction()
+
+    def _begin_transaction(self) -> None:
+        """Take a new transaction id.
+
+        A lease counts from the first REQUEST of its transaction: an answer says nothing of which one it is for, and a
+        client that counted from a later one might outlive the lease at the server.
+        """
+        self._transaction_id = self._random.getrandbits(32)
+        self._request_sent_ns = self._now_ns
 
     def _restart_attempts(self) -> None:
         self._attempt = 0
@@ -274,11 +287,11 @@ class DhcpClient:
     def _take_offer(self) -> None:
         self._offer = self._reply
         self._attempt = 0
+        self._request_sent_ns = self._now_ns
 
     def _send_request(self) -> None:
         offer = self._offer
         assert offer is not None, "a request needs an offer"
-        self._request_sent_ns = self._now_ns
         server = offer.option(dhcp.OPTION_SERVER_ID)
         assert server is not None, "offers without server are not acceptable"
         options = ((dhcp.OPTION_REQUESTED_ADDRESS, offer.your_address), (dhcp.OPTION_SERVER_ID, server))
@@ -287,21 +300,22 @@ class DhcpClient:
 
     def _send_reboot_request(self) -> None:
         assert self._requested is not None, "INIT-REBOOT needs an address"
-        self._request_sent_ns = self._now_ns
         self._send(dhcp.REQUEST, ((dhcp.OPTION_REQUESTED_ADDRESS, self._requested),))
         self._wait(self._profile.request_waits_ns)
 
     def _send_renewal(self) -> None:
         lease = self.lease
         assert lease is not None, "nothing to renew"
-        self._request_sent_ns = self._now_ns
+        if self._profile.renew_wait_ns is None:
+            self._begin_transaction()  # the attempts are so far apart that each answer has time to come
         self._send(dhcp.REQUEST, (), lease.server)
         self._wait_renewal(lease.rebind_at_ns, (self._profile.renew_wait_ns or 0,))
 
     def _send_rebinding(self) -> None:
         lease = self.lease
         assert lease is not None, "nothing to rebind"
-        self._request_sent_ns = self._now_ns
+        if self._profile.renew_wait_ns is None:
+            self._begin_transaction()
         self._send(dhcp.REQUEST, ())
         self._wait_renewal(lease.expires_ns, self._profile.rebind_waits_ns)
 

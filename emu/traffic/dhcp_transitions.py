@@ -28,6 +28,7 @@ TRANSITIONS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
     (REBOOTING, "ack"): (CHECKING, ("take_lease", "probe")),
     (REBOOTING, "nak"): (INIT, ("forget_lease", "forget_address", "pause_after_nak")),
     (CHECKING, "timeout"): (BOUND, ("bind", "sleep_until_t1")),
+    (CHECKING, "gave up"): (INIT, ("fail", "forget_lease", "pause")),
     (CHECKING, "conflict"): (INIT, ("decline", "forget_lease", "forget_address", "pause_after_decline")),
     (BOUND, "timeout"): (RENEWING, ("begin_exchange", "send_renewal")),
     (RENEWING, "timeout"): (RENEWING, ("send_renewal",)),
