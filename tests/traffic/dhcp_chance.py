@@ -70,9 +70,11 @@ class ChancyLan(DhcpLan):
     """A `DhcpLan` whose clients' cables lose, double and delay frames, in both directions.
 
     loss, double, late: probabilities for each frame; a late one is overtaken by all of the next seconds.
+    loses_arp: no ARP frame arrives.
     forgotten: MACs of clients of whose lease the server may know nothing, although they hold it: it lost its lease
         file, or a RELEASE or DECLINE of theirs came in late, when they had leased the address again.
-    unheard: ARP frames that were lost or late, as (when, MAC of the client on that cable, address it was about). conflicts: how many checks found an address used twice.
+    unheard: ARP frames that were lost or late, as (when, MAC of the client on that cable, address it was about).
+    conflicts: how many checks found an address used twice.
     """
 
     def __init__(self, seed: int = 1, **settings: object) -> None:
@@ -82,6 +84,7 @@ class ChancyLan(DhcpLan):
         self.clients: list[ChancyClient] = []
         self.chance = Random(seed)
         self.loss = self.double = self.late = 0.0
+        self.loses_arp = False
         self.forgotten: set[bytes] = set()
         self.unheard: list[tuple[int, bytes, str]] = []
         self.conflicts = 0
@@ -105,8 +108,10 @@ class ChancyLan(DhcpLan):
     def _carry(self, mac: bytes, deliver: Callable[[Frame], object], frame: Frame) -> None:
         chance = self.chance
         for _ in range(2 if chance.random() < self.double else 1):
+            is_arp = frame.data[12:14] == b"\x08\x06"
             is_lost, is_late = chance.random() < self.loss, chance.random() < self.late
-            arp = parse_arp(frame.data) if is_lost or is_late else None
+            is_lost |= is_arp and self.loses_arp
+            arp = parse_arp(frame.data) if is_arp and (is_lost or is_late) else None
             if arp is not None:
                 about = arp.target_address if arp.is_probe else arp.sender_address
                 self.unheard.append((self.world.kernel.now, mac, ipv4_to_text(about)))
