@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from emu.cnm.ids import format_address, format_mac
-from emu.cnm.ipam.driver import ReportsUsage
+from emu.cnm.ipam.driver import LeasesOnTheWire, ReportsUsage
 
 if TYPE_CHECKING:
     from emu.cnm.endpoint import Endpoint, EndpointSettings
@@ -56,8 +56,12 @@ def network_attrs(network: Network) -> dict[str, Any]:
         _adapt_to_swarm(network, containers, described)
     peers = {"Peers": described.pop("Peers")} if "Peers" in described else {}
     attrs |= described | peers | containers if profile.inspect_containers_last else containers | described | peers
-    if profile.inspect_status:
+    leases = network.ipam_driver
+    if profile.inspect_status or isinstance(leases, LeasesOnTheWire):
         attrs["Status"] = {"IPAM": _usage(network)}
+    if isinstance(leases, LeasesOnTheWire):
+        used, free = leases.lease_counts(network)
+        attrs["Status"]["DHCP"] = {"LeasesUsed": used, "LeasesFree": free}
     return attrs
 
 

@@ -132,6 +132,16 @@ class DhcpClient:
         self._offer: DhcpMessage | None = None
         self._reply: DhcpMessage | None = None
 
+    @property
+    def mac(self) -> bytes:
+        """The MAC address of its interface."""
+        return self._mac
+
+    @property
+    def requested(self) -> bytes | None:
+        """The address it asks for, if it can have a wish."""
+        return self._requested
+
     # -- what comes in ------------------------------------------------------------------------------------------------
 
     def start(self, now_ns: int) -> None:
