@@ -18,7 +18,7 @@ from emu.cnm.endpoint import Endpoint, EndpointSettings
 from emu.cnm.ids import IdSource, parse_mac
 from emu.cnm.ipam.config import IpamConfig, IpamSettings, from_flags, from_mapping
 from emu.cnm.ipam.default import DefaultIpam
-from emu.cnm.ipam.dhcp import DhcpIpam
+from emu.cnm.ipam.dhcp import DHCP, DhcpIpam
 from emu.cnm.ipam.driver import ENTRY_POINT_GROUP as IPAM_GROUP
 from emu.cnm.ipam.driver import IpamDriver, LeasesOnTheWire
 from emu.cnm.ipam.null import NullIpam
@@ -90,7 +90,7 @@ class Controller:
         self._drivers.register("null", NullDriver())
         default = DefaultIpam(self.profile)
         self._ipam_drivers.register("default", default)
-        self._ipam_drivers.register("dhcp", DhcpIpam(self.profile, default))
+        self._ipam_drivers.register(DHCP, DhcpIpam(self.profile, default))
         self._ipam_drivers.register("null", NullIpam())
 
     # Drivers
@@ -228,6 +228,7 @@ class Controller:
             if isinstance(leases, LeasesOnTheWire):
                 leases.check_network(network)
             driver.create_network(network)
+            undo.callback(driver.delete_network, network)
             if isinstance(leases, LeasesOnTheWire):
                 leases.network_created(network)
             self._networks[network.id] = network

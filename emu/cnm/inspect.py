@@ -57,7 +57,7 @@ def network_attrs(network: Network) -> dict[str, Any]:
     peers = {"Peers": described.pop("Peers")} if "Peers" in described else {}
     attrs |= described | peers | containers if profile.inspect_containers_last else containers | described | peers
     leases = network.ipam_driver
-    if profile.inspect_status or isinstance(leases, LeasesOnTheWire):
+    if profile.inspect_status or network.leases_addresses:
         attrs["Status"] = {"IPAM": _usage(network)}
     if isinstance(leases, LeasesOnTheWire):
         used, free = leases.lease_counts(network)
@@ -80,7 +80,8 @@ def _ipam(network: Network, profile: Profile) -> dict[str, Any]:
     predefined = network.name in ("bridge", "host", "none") or network.is_gateway_bridge
     configs = [_ipam_config(network, pool, profile) for pool in network.pools if pool.subnet is not None]
     if network.overlay is not None:
-        return {"Driver": network.ipam.driver, "Options": None, "Config": configs or None}
+        options = dict(network.ipam.options) if network.leases_addresses else None
+        return {"Driver": network.ipam.driver, "Options": options, "Config": configs or None}
     return {
         "Driver": network.ipam.driver if network.ipam.driver != "null" else "default",
         "Options": None if predefined else dict(network.ipam.options),
@@ -153,7 +154,8 @@ def endpoint_attrs(
             own = (endpoint.sandbox.container_id[:12], endpoint.sandbox.hostname)
             aliases = list(dict.fromkeys((*settings.aliases, *own)))
     fixed = settings.ipv4_address
-    if endpoint is not None and endpoint.network.overlay is not None and address is not None:
+    if endpoint is not None and endpoint.network.overlay is not None and address is not None \
+            and not endpoint.network.leases_addresses:  # fmt: skip
         fixed = str(address.ip)  # the manager's choice comes to the engine as if the user had asked for it
     values: dict[str, Any] = {
         "IPAMConfig": {"IPv4Address": fixed} if fixed else None,

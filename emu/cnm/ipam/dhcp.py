@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
     from emu.stack.namespace import Namespace
 
+DHCP = "dhcp"
+"""The name it is registered by."""
 GATEWAY_SERVER = "gateway"
 
 
