@@ -214,6 +214,13 @@ class Container(Programs):
         """One of its interfaces. Raises NotFound listing what there is."""
         return Interface.find(self.namespace, name, self.name)
 
+    def waits_for(self, network: str) -> str:
+        """What its interface on a network waits for, such as a DHCP lease; "" when it has what it needs."""
+        for endpoint in () if self._sandbox is None else self._sandbox.endpoints:
+            if endpoint.network.name == network and endpoint.pending is not None:
+                return endpoint.pending.reason
+        return ""
+
     def interfaces_by_network(self) -> list[tuple[str, Interface]]:
         """Its interfaces with the names of their networks, in the order eth0, eth1 and so on."""
         if self._sandbox is None or self.attachment.mode is not Mode.OWN:
