@@ -193,7 +193,7 @@ def _client(endpoint: Endpoint) -> EndpointLease | None:
 
 def _pending_endpoints(programs: Programs, target: Programs | str) -> Iterator[Endpoint]:
     """Give the endpoints that a target will be found by, as far as they have no address yet."""
-    mine = {endpoint.network.id for endpoint in programs.sandbox.endpoints if _client(endpoint) is not None}
+    mine = {endpoint.network.id for endpoint in programs.sandbox.endpoints if endpoint.network.leases_addresses}
     if not mine or (isinstance(target, str) and programs.resolve(target)):
         return
     for container in list(programs.net.containers.values()):

@@ -3,19 +3,19 @@
     emu run topologies/dhcp_two_servers.py
     emu run topologies/dhcp_two_servers.py --set authoritative=false
 
-The containers `dhcp1` and `dhcp2` have addresses given by hand and serve DHCP, each from a range of its own; there is no
-server beside the gateway (`"server": "none"`). Both answer web's DISCOVER; dhcp1, which was connected last, is first,
+The containers `dhcp1` and `dhcp2` have addresses given by hand and serve DHCP, each from a range of its own; there is
+no server beside the gateway (`"server": "none"`). Both answer web's DISCOVER; dhcp1, connected last, is the first one,
 because a bridge floods to its newest port first. web takes the first OFFER, and its REQUEST, which everybody hears,
 names the server it has chosen, so the other one takes its offer back. dhcp1 stops at 30 s. At half the lease time (60 s
-of 2 minutes) web asks dhcp1 three times by unicast, in vain, then everybody. dhcp2 does not know the lease. Being
-authoritative it refuses (NAK), web gives its address up at once and leases a new one from dhcp2. A server without
-authority keeps silent, and web gives up by itself 9 s later: the result is the same, only later.
+of 2 minutes) web wants to ask dhcp1 by unicast, three times, but nobody even answers ARP; at 69 s it asks everybody.
+dhcp2 does not know the lease. Being authoritative it refuses (NAK), web gives its address up at once and leases a new
+one from dhcp2. A server without authority keeps silent, and web gives up by itself 9 s later: the same, only later.
 
 What to look at in Wireshark:
 
 * `dhcp.option.dhcp == 2 && frame.interface_name == "web:eth0"`   two OFFERs; the same transaction id.
-* `dhcp.option.dhcp_server_id`                                    a REQUEST says which server is meant; both hear it.
-* `dhcp.option.dhcp == 3 && ip.src == 10.0.0.100`                 the renewals: three by unicast, then by broadcast.
+* `dhcp.option.dhcp == 3`                                         `dhcp.option.dhcp_server_id` says who is meant.
+* `arp.dst.proto_ipv4 == 10.0.0.2`                                from 60 s on: web looks for the server it knows.
 * `dhcp.option.dhcp == 6`                                         the NAK, and `dhcp.option.message` says why.
 """
 
