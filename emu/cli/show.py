@@ -36,7 +36,10 @@ def show(
         with load_topology(file) as topology:
             net = build_topology(topology, run_options)
             if leases:
-                print_leases(net.run(), make_console())
+                result = net.run()
+                print_leases(result, make_console())
+                if not result.leases:
+                    print("no DHCP server has leased an address")
                 return
             parameters = [parameter.describe() for parameter in topology.parameters]
             print_description(describe(net), parameters, make_console())
