@@ -43,7 +43,7 @@ def topology(net: emu.Emulation) -> None:
     task = net.spawn(story())
     net.expect(
         "the third container's program fails, and says in which state its client was",
-        lambda: early.state == "failed" and "no answer in state SELECTING" in seen["error"],
+        lambda: early.state == "failed" and "gave up in state SELECTING" in seen["error"],
     )
     net.expect("and why, in Docker's words", lambda: "address pool" in seen["error"])
     net.expect("both leases are used, none is free", lambda: seen["counts"] == {"LeasesUsed": 2, "LeasesFree": 0})

@@ -29,6 +29,8 @@ from emu.wire.dhcp import DhcpMessage
 
 PROBE_WAIT_NS = 2 * SECOND
 """How long an answer to the ARP probe is waited for (udhcpc -a: 2 s)."""
+REFUSALS_MAX = 3
+"""How often in a row a NAK or a conflict may end an exchange before that counts as a failure to get an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Unbind:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A round of attempts ended without an address; `state` names where."""
+    """A round of attempts ended without an address, or several exchanges with a refusal; `state` names where."""
 
     state: str
 
@@ -92,6 +94,7 @@ class DhcpClient:
         "_profile",
         "_random",
         "_reboots",
+        "_refusals",
         "_reply",
         "_request_sent_ns",
         "_requested",
@@ -126,6 +129,7 @@ class DhcpClient:
         self._actions: list[Action] = []
         self._now_ns = 0
         self._attempt = 0
+        self._refusals = 0
         self._transaction_id = 0
         self._first_sent_ns = 0
         self._request_sent_ns = 0
@@ -343,6 +347,7 @@ class DhcpClient:
 
     def _bind(self) -> None:
         assert self.lease is not None, "nothing to bind"
+        self._refusals = 0
         self._requested = self.lease.address  # the address to ask for should the lease be lost
         self._actions.append(Bind(self.lease, is_new=True))
 
@@ -362,12 +367,16 @@ class DhcpClient:
         self.deadline_ns = None if renew_at_ns is None else max(renew_at_ns, self._now_ns)
 
     def _fail(self) -> None:
+        self._refusals = 0
         self._actions.append(Failed(self.state))
 
     def _pause(self) -> None:
         self.deadline_ns = self._now_ns + self._profile.pause_ns
 
     def _pause_after_refusal(self) -> None:
+        self._refusals += 1
+        if self._refusals == REFUSALS_MAX:
+            self._fail()
         self.deadline_ns = self._now_ns + self._profile.decline_pause_ns
 
     def _start_over(self) -> None:

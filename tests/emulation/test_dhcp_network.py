@@ -125,7 +125,7 @@ def test_a_time_out_is_a_failed_task_that_names_the_last_state_and_the_run_goes_
     to_web = dhcpd.ping("web", count=1)
     later = web.ping("10.0.0.2", count=1, at="10s")
     net.run()
-    why = "no DHCP lease on network lan: no answer in state SELECTING (no DHCP server runs on the network)"
+    why = "no DHCP lease on network lan: gave up in state SELECTING (no DHCP server runs on the network)"
     ends = [("failed", 9 * S), ("failed", 9 * S), ("failed", 10 * S)]
     assert [(task.state, task.finished_ns) for task in (own, to_web, later)] == ends
     with pytest.raises(emu.LeaseTimeout) as caught:
@@ -141,9 +141,32 @@ def test_with_another_container_s_lease_late_a_ping_to_it_fails_as_its_own_would
     net.run()
     words = f"no available IPv4 addresses on this network's address pools: lan ({lan.id})"
     assert str(ping.value) == (
-        f"web: ping db: container db: no DHCP lease on network lan: no answer in state SELECTING ({words})"
+        f"web: ping db: container db: no DHCP lease on network lan: gave up in state SELECTING ({words})"
     )
     assert db.addresses == {}
+
+
+def test_whoever_waits_for_a_container_that_leaves_goes_on() -> None:
+    net, lan, dhcpd = served_elsewhere()
+    web = net.host.containers.run("web", network=lan)
+    own, to_web = web.ping("10.0.0.2", count=1), dhcpd.ping(web, count=1)
+    net.at("4s", web.stop)
+    with pytest.raises(emu.Conflict, match="container web is not running"):
+        net.run()
+    assert (net.now, own.state, to_web.state) == (4 * S, "stopped", "failed")
+
+
+def test_endless_conflicts_are_a_failure_and_do_not_keep_the_run_alive() -> None:
+    net, lan = leasing(range="10.0.0.10-10.0.0.10", quarantine="off", static="10.0.0.5")
+    squatter = net.host.containers.run("squatter", network=lan, ipv4_address="10.0.0.5")
+    squatter.namespace.add_address(squatter.interface("eth0").device, "10.0.0.10/24")
+    web = net.host.containers.run("web", network=lan)
+    wire = Wire(web.interface("eth0").device)
+    ping = web.ping("10.0.0.1", count=1)
+    net.run()
+    why = "no DHCP lease on network lan: gave up in state CHECKING (what is offered is in use)"
+    assert str(ping.value) == f"web: ping 10.0.0.1: {why}"
+    assert wire.kinds == ["DISCOVER", "OFFER", "REQUEST", "ACK", "DECLINE"] * 3
 
 
 def test_restart_keeps_the_lease_and_asks_for_it_again_with_two_messages() -> None:

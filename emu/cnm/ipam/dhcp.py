@@ -101,7 +101,9 @@ class DhcpIpam:
         """Give a pool back."""
         self._pools.release_pool(pool_id)
         del self._static[pool_id], self._by_hand[pool_id]
-        self._by_pool.pop(pool_id, None)
+        served = self._by_pool.pop(pool_id, None)
+        if served is not None:
+            self._networks.pop(served.network.id, None)  # still there when the network's making has failed
 
     def request_address(
         self, pool_id: str, preferred: ipaddress.IPv4Address | None, options: Mapping[str, str]
@@ -185,11 +187,7 @@ class DhcpIpam:
         """Start the server beside the gateway. Raises InvalidValue when the gateway has no address there."""
         service = self._networks[network.id].gateway_service
         if service is not None:
-            try:
-                service.start()
-            except BaseException:
-                del self._networks[network.id]
-                raise
+            service.start()
 
     def network_removed(self, network: Network) -> None:
         """Stop the servers of a network."""

@@ -13,6 +13,7 @@ from emu.kernel.errors import EmuError
 from emu.traffic.dhcp_client_lease import ClientLease
 from emu.traffic.dhcp_parameters import LeaseParameters
 from emu.traffic.dhcp_program import DhcpProgram
+from emu.traffic.dhcp_transitions import CHECKING, SELECTING
 from emu.wire.address import ipv4_to_text
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Memory:
 class EndpointLease:
     """The client of an endpoint whose device is in its sandbox; it begins at once.
 
-    explain: gives a reason why no server answers, if there is one, for people.
+    explain: gives a reason why no server answers a DISCOVER, if there is one, for people.
     failure: why the last attempt to get a lease came to nothing, None if none did since the last lease.
     """
 
@@ -122,6 +123,7 @@ class EndpointLease:
             self._program.abandon()
         else:
             self._program.stop()
+        self._report("the container has left the network")
         if lease is None:
             return Memory(mac, last)
         return Memory(mac, lease.address, keeps_lease, lease.expires_ns)
@@ -154,9 +156,9 @@ class EndpointLease:
             self.endpoint.gateway = None
 
     def _failed(self, state: str) -> None:
-        reason = self._explain()
-        self._fail(f"no DHCP lease on network {self.endpoint.network.name}: no answer in state {state}"
-                   + (f" ({reason})" if reason else ""))  # fmt: skip
+        reason = "what is offered is in use" if state == CHECKING else self._explain() if state == SELECTING else ""
+        network = self.endpoint.network.name
+        self._fail(f"no DHCP lease on network {network}: gave up in state {state}" + (f" ({reason})" if reason else ""))
 
     def _fail(self, failure: str) -> None:
         self.failure = failure
