@@ -13,6 +13,7 @@ from emu.traffic.dhcp_client_lease import ClientLease, lease_of, prefix_length_o
 from emu.traffic.dhcp_profile import MINIMUM_RENEWAL_NS, SECOND, DhcpProfile
 from emu.traffic.dhcp_transitions import (
     BOUND,
+    CHECKING,
     INIT,
     INIT_REBOOT,
     REBINDING,
@@ -169,6 +170,8 @@ class DhcpClient:
 
     def expire(self, now_ns: int) -> list[Action]:
         """Do what is due at `deadline_ns`."""
+        if self._puts_off(now_ns):
+            return self._step(now_ns, "put off")
         return self._step(now_ns, "gave up" if self._has_given_up(now_ns) else "timeout")
 
     def conflict(self, now_ns: int) -> list[Action]:
@@ -199,7 +202,7 @@ class DhcpClient:
         if self.state == REQUESTING and (self._offer is None or server != self._offer.option(dhcp.OPTION_SERVER_ID)):
             return False
         if event == "nak":
-            return True
+            return self._profile.heeds_any_nak or self.lease is None or server == self.lease.server
         address = message.your_address
         if address[0] in (0, 127) or address[0] >= 224:
             return False
@@ -218,22 +221,45 @@ class DhcpClient:
             return self._attempt >= len(profile.discover_waits_ns)
         if self.state in (REQUESTING, REBOOTING):
             return self._attempt >= len(profile.request_waits_ns)
+        if self.state == CHECKING:
+            assert self.lease is not None, "checking without a lease"
+            return self.lease.expires_ns is not None and now_ns >= self.lease.expires_ns
         if self.state not in (RENEWING, REBINDING):
             return False
         lease = self.lease
         assert lease is not None, "renewing without a lease"
-        end_ns = lease.rebind_at_ns if self.state == RENEWING and profile.renew_waits_ns is None else lease.expires_ns
+        if profile.renew_wait_ns is None:
+            end_ns = lease.rebind_at_ns if self.state == RENEWING else lease.expires_ns
+        else:
+            end_ns = lease.expires_ns
+            if self.state == RENEWING or self._attempt >= len(profile.rebind_waits_ns):
+                return True
         assert end_ns is not None, "renewing a lease without end"
-        if now_ns >= end_ns:
-            return True
-        return profile.renew_waits_ns is not None and self._attempt >= len(profile.renew_waits_ns)
+        return now_ns >= end_ns
+
+    def _puts_off(self, now_ns: int) -> bool:
+        """Tell whether a renewal went unanswered that is repeated later, when less of the lease is left."""
+        if self.state != RENEWING or self._profile.renew_wait_ns is None:
+            return False
+        assert self.lease is not None, "renewing without a lease"
+        assert self.lease.expires_ns is not None, "renewing a lease without end"
+        return self.lease.expires_ns - now_ns > self._profile.rebind_below_ns
 
     # -- actions: exchanges -------------------------------------------------------------------------------------------
 
     def _begin_exchange(self) -> None:
-        self._transaction_id = self._random.getrandbits(32)
         self._first_sent_ns = self._now_ns
         self._attempt = 0
+        self._begin_transaction()
+
+    def _begin_transaction(self) -> None:
+        """Take a new transaction id.
+
+        A lease counts from the first REQUEST of its transaction: an answer says nothing of which one it is for, and a
+        client that counted from a later one might outlive the lease at the server.
+        """
+        self._transaction_id = self._random.getrandbits(32)
+        self._request_sent_ns = self._now_ns
 
     def _restart_attempts(self) -> None:
         self._attempt = 0
@@ -243,14 +269,18 @@ class DhcpClient:
         self._attempt += 1
 
     def _send(self, kind: int, options: tuple[tuple[int, bytes], ...], server: bytes | None = None) -> None:
-        """Queue a message. Its options: type, client identifier, those given, host name, parameter request list."""
+        """Queue a message with these options, the type, the client identifier, and what goes with a question."""
+        profile = self._profile
         every = [(dhcp.OPTION_MESSAGE_TYPE, bytes((kind,))), (dhcp.OPTION_CLIENT_ID, self._client_id), *options]
         asks = kind in (dhcp.DISCOVER, dhcp.REQUEST)
-        if asks and self._host_name:
-            every.append((dhcp.OPTION_HOST_NAME, self._host_name))
         if asks:
             every.append((dhcp.OPTION_MAXIMUM_SIZE, (dhcp.DEFAULT_MAXIMUM_LENGTH).to_bytes(2, "big")))
-            every.append((dhcp.OPTION_PARAMETER_REQUEST_LIST, bytes(self._profile.parameters)))
+            every.append((dhcp.OPTION_PARAMETER_REQUEST_LIST, bytes(profile.parameters)))
+        if asks and self._host_name:
+            every.append((dhcp.OPTION_HOST_NAME, self._host_name))
+        if asks and profile.vendor_class:
+            every.append((dhcp.OPTION_VENDOR_CLASS, profile.vendor_class.encode()))
+        every.sort(key=lambda option: profile.option_order.index(option[0]))
         held = self.state in (BOUND, RENEWING, REBINDING) and self.lease is not None
         message = DhcpMessage(
             dhcp.OPERATION_REQUEST,
@@ -258,7 +288,7 @@ class DhcpClient:
             self._mac,
             tuple(every),
             seconds=min((self._now_ns - self._first_sent_ns) // SECOND, 0xFFFF) if asks else 0,
-            flags=dhcp.FLAG_BROADCAST if self._profile.broadcast_flag and asks and not held else 0,
+            flags=dhcp.FLAG_BROADCAST if profile.broadcast_flag and asks and not held else 0,
             client_address=self.lease.address if held and self.lease is not None else ANY_IPV4,
         )
         self._actions.append(Send(message, server))
@@ -271,11 +301,11 @@ class DhcpClient:
     def _take_offer(self) -> None:
         self._offer = self._reply
         self._attempt = 0
+        self._request_sent_ns = self._now_ns
 
     def _send_request(self) -> None:
         offer = self._offer
         assert offer is not None, "a request needs an offer"
-        self._request_sent_ns = self._now_ns
         server = offer.option(dhcp.OPTION_SERVER_ID)
         assert server is not None, "offers without server are not acceptable"
         options = ((dhcp.OPTION_REQUESTED_ADDRESS, offer.your_address), (dhcp.OPTION_SERVER_ID, server))
@@ -284,36 +314,37 @@ class DhcpClient:
 
     def _send_reboot_request(self) -> None:
         assert self._requested is not None, "INIT-REBOOT needs an address"
-        self._request_sent_ns = self._now_ns
         self._send(dhcp.REQUEST, ((dhcp.OPTION_REQUESTED_ADDRESS, self._requested),))
         self._wait(self._profile.request_waits_ns)
 
     def _send_renewal(self) -> None:
         lease = self.lease
         assert lease is not None, "nothing to renew"
-        self._request_sent_ns = self._now_ns
+        if self._profile.renew_wait_ns is None:
+            self._begin_transaction()  # the attempts are so far apart that each answer has time to come
         self._send(dhcp.REQUEST, (), lease.server)
-        self._wait_renewal(lease.rebind_at_ns)
+        self._wait_renewal(lease.rebind_at_ns, (self._profile.renew_wait_ns or 0,))
 
     def _send_rebinding(self) -> None:
         lease = self.lease
         assert lease is not None, "nothing to rebind"
-        self._request_sent_ns = self._now_ns
+        if self._profile.renew_wait_ns is None:
+            self._begin_transaction()
         self._send(dhcp.REQUEST, ())
-        self._wait_renewal(lease.expires_ns)
+        self._wait_renewal(lease.expires_ns, self._profile.rebind_waits_ns)
 
-    def _wait_renewal(self, end_ns: int | None) -> None:
-        waits_ns = self._profile.renew_waits_ns
+    def _wait_renewal(self, end_ns: int | None, waits_ns: tuple[int, ...]) -> None:
+        """Wait as the profile says, or half of the time to `end_ns` if it says nothing, not beyond the lease's end."""
         lease = self.lease
         assert end_ns is not None, "a lease without end is never renewed"
         assert lease is not None, "nothing to renew"
         assert lease.expires_ns is not None, "a lease without end is never renewed"
-        if waits_ns is not None:
-            self._wait(waits_ns)
-            next_ns = min(self.deadline_ns or 0, lease.expires_ns)
-        else:
+        if self._profile.renew_wait_ns is None:
             half_ns = (end_ns - self._now_ns) // 2
             next_ns = min(self._now_ns + max(half_ns, MINIMUM_RENEWAL_NS), end_ns)
+        else:
+            next_ns = min(self._now_ns + waits_ns[self._attempt], lease.expires_ns)
+            self._attempt += 1
         self.deadline_ns = max(next_ns, self._now_ns)  # a very short lease may have ended while it was checked
 
     def _release(self) -> None:
@@ -339,6 +370,10 @@ class DhcpClient:
     def _forget_lease(self) -> None:
         self.lease = None
         self._offer = None
+
+    def _forget_address(self) -> None:
+        """Do not ask for the address again that was refused or is in use."""
+        self._requested = None
 
     def _probe(self) -> None:
         assert self.lease is not None, "nothing to probe"
@@ -366,6 +401,12 @@ class DhcpClient:
         renew_at_ns = self.lease.renew_at_ns
         self.deadline_ns = None if renew_at_ns is None else max(renew_at_ns, self._now_ns)
 
+    def _sleep_half_of_the_rest(self) -> None:
+        """Sleep for half of what is left, in whole seconds as udhcpc counts."""
+        assert self.lease is not None, "nothing to renew later"
+        assert self.lease.expires_ns is not None, "a lease without end is never renewed"
+        self.deadline_ns = self._now_ns + (self.lease.expires_ns - self._now_ns) // SECOND // 2 * SECOND
+
     def _fail(self) -> None:
         self._refusals = 0
         self._actions.append(Failed(self.state))
@@ -373,11 +414,18 @@ class DhcpClient:
     def _pause(self) -> None:
         self.deadline_ns = self._now_ns + self._profile.pause_ns
 
-    def _pause_after_refusal(self) -> None:
+    def _pause_after_decline(self) -> None:
+        self._count_refusal()
+        self.deadline_ns = self._now_ns + self._profile.decline_pause_ns
+
+    def _pause_after_nak(self) -> None:
+        self._count_refusal()
+        self.deadline_ns = self._now_ns + self._profile.nak_pause_ns
+
+    def _count_refusal(self) -> None:
         self._refusals += 1
         if self._refusals == REFUSALS_MAX:
             self._fail()
-        self.deadline_ns = self._now_ns + self._profile.decline_pause_ns
 
     def _start_over(self) -> None:
         self.deadline_ns = self._now_ns

@@ -44,7 +44,7 @@ def lease_of(reply: DhcpMessage, profile: DhcpProfile, start_ns: int) -> ClientL
     """Read an ACK that is acceptable. start_ns: when the REQUEST was sent that it answers."""
     seconds = reply.number_option(dhcp.OPTION_LEASE_TIME)
     seconds = max(profile.default_lease_s if seconds is None else seconds, profile.minimum_lease_s, 1)
-    t1, t2 = seconds // 2, seconds * 7 // 8
+    t1, t2 = max(seconds // 2, 1), max(seconds * 7 // 8, 1)
     if profile.honours_t1_t2:
         told_t1, told_t2 = reply.number_option(dhcp.OPTION_T1), reply.number_option(dhcp.OPTION_T2)
         t2 = told_t2 if told_t2 is not None and 0 < told_t2 <= seconds else t2

@@ -7,12 +7,9 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from emu.device.netdevice import NetDevice
 from emu.traffic.dhcp_client import TRANSITIONS, DhcpClient
 from emu.traffic.dhcp_frames import build_frame, read_frame
-from emu.traffic.dhcp_leases import LeaseTable
 from emu.traffic.dhcp_profile import PROFILES
 from emu.traffic.dhcp_server import DhcpServer
 from emu.wire import dhcp
@@ -110,87 +107,6 @@ def test_every_transition_of_the_client_leads_to_a_state_and_names_methods():
     for next_state, actions in TRANSITIONS.values():
         assert next_state in states
         assert all(callable(getattr(DhcpClient, f"_{action}")) for action in actions)
-
-
-class Segment(RuleBasedStateMachine):
-    """Four clients and three addresses; frames of clients are lost and repeated at random, servers forget.
-
-    A server that forgot its leases relies on the ARP probes of its clients, so from then on nothing is lost here.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.lan = DhcpLan(last=ipv4_to_bytes("10.0.0.12"), lease_s=120, quarantine_ns=30 * SECOND)
-        self.clients = []
-        self.now_s = 0
-        self.loss = 0.0
-        self.has_forgotten = False
-        self.random = Random(7)
-
-    def _spoil(self, device: NetDevice) -> None:
-        """Lose or repeat frames that arrive at a device."""
-        receive = device.upper
-
-        def spoiled(frame):
-            if self.random.random() >= self.loss:
-                receive(frame)
-                if self.random.random() < self.loss:
-                    receive(frame)
-
-        device.upper = spoiled
-
-    @rule()
-    def start_a_client(self):
-        if len(self.clients) < 4:
-            client = Client(self.lan, f"c{len(self.clients)}")
-            self._spoil(self.lan.host.device(f"veth-c{len(self.clients)}"))
-            self.clients.append(client)
-
-    @rule(which=st.integers(0, 3))
-    def stop_or_start_again(self, which):
-        if which < len(self.clients):
-            client = self.clients[which]
-            if client.state == "STOPPED":
-                client.start()
-            else:
-                client.program.stop()
-
-    @rule(keeps=st.booleans())
-    def restart_the_server(self, keeps):
-        if not keeps:
-            self.has_forgotten, self.loss = True, 0.0
-        self.lan.daemon.stop()
-        leases = LeaseTable.from_text(self.lan.daemon.leases.to_text()) if keeps else None
-        self.lan.serve(leases, last=ipv4_to_bytes("10.0.0.12"), lease_s=120, quarantine_ns=30 * SECOND)
-
-    @rule(loss=st.sampled_from((0.0, 0.2, 0.5)))
-    def let_the_wire_be_better_or_worse(self, loss):
-        self.loss = 0.0 if self.has_forgotten else loss
-
-    @rule(seconds=st.integers(1, 60))
-    def let_time_pass(self, seconds):
-        self.now_s += seconds
-        self.lan.run(self.now_s)
-
-    @invariant()
-    def no_address_has_two_live_clients(self):
-        held = [address for client in self.clients for address in client.addresses]
-        assert len(held) == len(set(held)), held
-
-    def teardown(self):
-        """With a good wire and room for all, everybody who runs ends bound."""
-        self.loss = 0.0
-        self.lan.daemon.stop()
-        self.lan.serve(LeaseTable.from_text(self.lan.daemon.leases.to_text()), lease_s=120, quarantine_ns=SECOND)
-        self.lan.run(self.now_s + 200)
-        for client in self.clients:
-            assert bool(client.addresses) == (client.state != "STOPPED"), (client.state, client.events)
-        held = [address for client in self.clients for address in client.addresses]
-        assert len(held) == len(set(held))
-
-
-Segment.TestCase.settings = settings(max_examples=120, stateful_step_count=30)
-TestSegment = Segment.TestCase
 
 
 def test_a_frame_that_was_built_is_read_back():
