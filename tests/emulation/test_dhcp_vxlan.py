@@ -67,10 +67,10 @@ def test_a_lost_lease_is_unknown_to_the_other_hosts() -> None:
     web, db = h2.containers.run("web", network=lan), h3.containers.run("db", network=lan)
     net.run()
     lan.dhcp.stop()
-    net.run(until="80s")
+    net.run(until="125s")
     assert (web.addresses.get("lan"), db.resolve("web")) == (None, [])
     lan.dhcp.start()
-    net.run(until="120s")
+    net.run(until="170s")
     assert db.resolve("web") == ["10.0.9.2"]
 
 

@@ -60,15 +60,22 @@ def test_nobody_answers_the_third_container_before_an_address_is_free() -> None:
 
 
 def test_two_servers_offer_and_one_is_chosen() -> None:
-    kinds = [kind for _, kind, _ in story("dhcp_two_servers", "web:eth0")]
+    told = story("dhcp_two_servers", "web:eth0")
+    kinds = [kind for _, kind, _ in told]
     assert kinds == ["DISCOVER", "OFFER", "OFFER", "REQUEST", "ACK", "REQUEST", "NAK", *LEASE]
+    begun, rebinding, again = told[0][0], told[5][0], told[7][0]
+    assert (round(rebinding - begun, 1), round(again - rebinding, 1)) == (105.0, 1.0)
 
 
-def test_a_server_without_authority_keeps_silent() -> None:
-    later = story("dhcp_two_servers", "web:eth0", authoritative="false")[5:]
-    assert [(at, kind) for at, kind, _ in later] == [
-        (69.0, "REQUEST"), (72.0, "REQUEST"), (75.0, "REQUEST"), *((78.0, kind) for kind in LEASE),
-    ]  # fmt: skip
+def test_without_authority_or_a_client_that_heeds_it_the_lease_goes_on_to_its_end() -> None:
+    silent = story("dhcp_two_servers", "web:eth0", authoritative="false")
+    assert [kind for _, kind, _ in silent[5:]] == ["REQUEST", *LEASE]
+    assert round(silent[6][0] - silent[0][0], 1) == 120.0
+    unheeded = story("dhcp_two_servers", "web:eth0", client="udhcpc")
+    kinds = [kind for _, kind, _ in unheeded[5:]]
+    assert kinds[0:2] == ["REQUEST", "NAK"]
+    assert kinds[-4:] == LEASE
+    assert "DISCOVER" not in kinds[:-4]
 
 
 def test_a_squatter_s_address_is_declined_or_never_offered() -> None:

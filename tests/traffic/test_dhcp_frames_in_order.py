@@ -16,7 +16,7 @@ from tests.traffic.dhcp_lan import Client, DhcpLan
 ANY, ALL, SERVER, GIVEN = "0.0.0.0", "255.255.255.255", "10.0.0.1", "10.0.0.10"
 ZERO, FF = bytes(4), b"\xff\xff\xff\xff"
 server, given = ipv4_to_bytes(SERVER), ipv4_to_bytes(GIVEN)
-ASKED = ((57, b"\x02\x40"), (55, bytes((1, 3, 6, 12, 15, 26, 28, 42, 121))))
+ASKED = ((57, b"\x02\x40"), (55, bytes((1, 3, 6, 12, 15, 26, 28, 42, 121))), (60, b"udhcp 1.35.0"))
 TIMES = ((51, (600).to_bytes(4, "big")), (58, (300).to_bytes(4, "big")), (59, (525).to_bytes(4, "big")))
 TOLD = ((1, b"\xff\xff\xff\0"), (3, server), (28, ipv4_to_bytes("10.0.0.255")))
 
@@ -54,11 +54,11 @@ def test_discover_offer_request_ack() -> None:
     client = Client(lan, "web")
     lan.run(5)
     discover = check(lan, client, 0, "DISCOVER", (ANY, ALL))
-    assert discover.options == ((53, b"\x01"), identity(client), *ASKED)
+    assert discover.options == ((53, b"\x01"), *ASKED, identity(client))
     offer = check(lan, client, 1, "OFFER", (SERVER, GIVEN), your_address=given)
     assert offer.options == ((53, b"\x02"), (54, server), *TIMES, *TOLD)
     request = check(lan, client, 2, "REQUEST", (ANY, ALL))
-    assert request.options == ((53, b"\x03"), identity(client), (50, given), (54, server), *ASKED)
+    assert request.options == ((53, b"\x03"), (50, given), (54, server), *ASKED, identity(client))
     ack = check(lan, client, 3, "ACK", (SERVER, GIVEN), your_address=given)
     assert ack.options == ((53, b"\x05"), (54, server), *TIMES, *TOLD)
 
@@ -76,7 +76,7 @@ def test_renewing_names_the_address_in_ciaddr_and_neither_option_50_nor_54() -> 
     client = Client(lan, "web")
     lan.run(301)
     request = check(lan, client, 4, "REQUEST", (GIVEN, SERVER), client_address=given)
-    assert request.options == ((53, b"\x03"), identity(client), *ASKED)
+    assert request.options == ((53, b"\x03"), *ASKED, identity(client))
     ack = check(lan, client, 5, "ACK", (SERVER, GIVEN), client_address=given, your_address=given)
     assert ack.options == ((53, b"\x05"), (54, server), *TIMES, *TOLD)
     assert request.transaction_id == ack.transaction_id != message_at(lan, client, 0).transaction_id
@@ -106,7 +106,7 @@ def test_init_reboot_asks_everybody_for_an_address_and_names_no_server() -> None
     client = Client(lan, "web", requested=GIVEN, reboot=True)
     lan.run(5)
     request = check(lan, client, 0, "REQUEST", (ANY, ALL))
-    assert request.options == ((53, b"\x03"), identity(client), (50, given), *ASKED)
+    assert request.options == ((53, b"\x03"), (50, given), *ASKED, identity(client))
     check(lan, client, 1, "ACK", (SERVER, GIVEN), your_address=given)
 
 
@@ -124,7 +124,7 @@ def test_decline_is_for_everybody_and_names_address_and_server() -> None:
     client = Client(lan, "web")
     lan.run(1)
     decline = check(lan, client, 4, "DECLINE", (ANY, ALL))
-    assert decline.options == ((53, b"\x04"), identity(client), (50, given), (54, server))
+    assert decline.options == ((53, b"\x04"), (50, given), (54, server), identity(client))
 
 
 def test_release_is_for_the_server_and_has_the_address_in_ciaddr() -> None:
@@ -133,7 +133,7 @@ def test_release_is_for_the_server_and_has_the_address_in_ciaddr() -> None:
     lan.run(5)
     client.program.stop()
     release = check(lan, client, 4, "RELEASE", (GIVEN, SERVER), client_address=given)
-    assert release.options == ((53, b"\x07"), identity(client), (54, server))
+    assert release.options == ((53, b"\x07"), (54, server), identity(client))
 
 
 def test_inform_is_answered_by_unicast_with_parameters_and_without_a_lease() -> None:
