@@ -14,6 +14,7 @@ from emu.capture.esp_sa import write_esp_sa
 from emu.cnm.profile import profile
 from emu.description import interface_words
 from emu.device.cost import CostModel, parse_cost
+from emu.dhcp import all_services
 from emu.host import Host
 from emu.interfaces import InterfaceBook
 from emu.kernel import Kernel
@@ -31,6 +32,7 @@ from emu.underlay import Underlay
 if TYPE_CHECKING:
     from simpy.events import Event, Timeout
 
+    from emu.cnm.ipam.dhcp_service import DhcpService
     from emu.container import Container
 
 
@@ -75,6 +77,7 @@ class Emulation:
         self.captures: list[Capture] = []
         self.esp_sa_files: list[Path] = []
         self.printers: list[FramePrinter] = []
+        self.dhcp_services: list[DhcpService] = []
         self.folder = Path()
         self.command = f"emulation {name}, seed {seed}"
         self.captures_enabled = True
@@ -358,6 +361,7 @@ class Emulation:
             tasks=[task_result(task) for task in self.tasks],
             expectations=[expectation.check() for expectation in self._expectations],
             drops=dict(self._drops),
+            leases=[lease for service in all_services(self) for lease in service.leases],
         )
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from emu.cnm.ipam.dhcp_service import LeaseEntry
 from emu.version import __version__
 
 
@@ -81,6 +82,7 @@ class Result:
     now_ns: virtual time at which it ended.
     interfaces: one entry per interface, in the order in which they joined their namespaces.
     drops: every drop of the run by reason, also those without an interface.
+    leases: what the DHCP servers know of addresses, server by server.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Result:
     tasks: list[TaskResult]
     expectations: list[ExpectationResult]
     drops: dict[str, int]
+    leases: list[LeaseEntry] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -118,4 +121,5 @@ class Result:
             "tasks": [entry.summary() for entry in self.tasks],
             "expectations": [entry.summary() for entry in self.expectations],
             "drops": self.drops,
+            "leases": [entry.summary() for entry in self.leases],
         }

@@ -30,6 +30,8 @@ from emu.wire.dhcp import DhcpMessage
 
 PROBE_WAIT_NS = 2 * SECOND
 """How long an answer to the ARP probe is waited for (udhcpc -a: 2 s)."""
+REFUSALS_MAX = 3
+"""How often in a row a NAK or a conflict may end an exchange before that counts as a failure to get an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Unbind:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A round of attempts ended without an address; `state` names where."""
+    """A round of attempts ended without an address, or several exchanges with a refusal; `state` names where."""
 
     state: str
 
@@ -93,6 +95,7 @@ class DhcpClient:
         "_profile",
         "_random",
         "_reboots",
+        "_refusals",
         "_reply",
         "_request_sent_ns",
         "_requested",
@@ -127,11 +130,22 @@ class DhcpClient:
         self._actions: list[Action] = []
         self._now_ns = 0
         self._attempt = 0
+        self._refusals = 0
         self._transaction_id = 0
         self._first_sent_ns = 0
         self._request_sent_ns = 0
         self._offer: DhcpMessage | None = None
         self._reply: DhcpMessage | None = None
+
+    @property
+    def mac(self) -> bytes:
+        """The MAC address of its interface."""
+        return self._mac
+
+    @property
+    def requested(self) -> bytes | None:
+        """The address it asks for, if it can have a wish."""
+        return self._requested
 
     # -- what comes in ------------------------------------------------------------------------------------------------
 
@@ -368,6 +382,7 @@ class DhcpClient:
 
     def _bind(self) -> None:
         assert self.lease is not None, "nothing to bind"
+        self._refusals = 0
         self._requested = self.lease.address  # the address to ask for should the lease be lost
         self._actions.append(Bind(self.lease, is_new=True))
 
@@ -393,16 +408,24 @@ class DhcpClient:
         self.deadline_ns = self._now_ns + (self.lease.expires_ns - self._now_ns) // SECOND // 2 * SECOND
 
     def _fail(self) -> None:
+        self._refusals = 0
         self._actions.append(Failed(self.state))
 
     def _pause(self) -> None:
         self.deadline_ns = self._now_ns + self._profile.pause_ns
 
     def _pause_after_decline(self) -> None:
+        self._count_refusal()
         self.deadline_ns = self._now_ns + self._profile.decline_pause_ns
 
     def _pause_after_nak(self) -> None:
+        self._count_refusal()
         self.deadline_ns = self._now_ns + self._profile.nak_pause_ns
+
+    def _count_refusal(self) -> None:
+        self._refusals += 1
+        if self._refusals == REFUSALS_MAX:
+            self._fail()
 
     def _start_over(self) -> None:
         self.deadline_ns = self._now_ns

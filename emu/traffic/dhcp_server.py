@@ -6,7 +6,7 @@ Source: RFC 2131 sections 4.1 and 4.3, RFC 2132; habits of dnsmasq where the RFC
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emu.kernel.errors import InvalidValue
@@ -229,11 +229,12 @@ class DhcpServer:
                 used_before = used_before or address
         return used_before
 
-    def _range(self) -> list[bytes]:
+    def _range(self) -> Iterator[bytes]:
         settings = self.settings
-        numbers = range(int.from_bytes(settings.first, "big"), int.from_bytes(settings.last, "big") + 1)
-        addresses = (number.to_bytes(4, "big") for number in numbers)
-        return [address for address in addresses if settings.is_in_range(address)]
+        for number in range(int.from_bytes(settings.first, "big"), int.from_bytes(settings.last, "big") + 1):
+            address = number.to_bytes(4, "big")
+            if settings.is_in_range(address):
+                yield address
 
     def _reserved_for(self, key: bytes, mac: bytes) -> bytes | None:
         reservations = self.settings.reservations
