@@ -165,7 +165,11 @@ class DhcpServer:
 
     def count_free(self, now_ns: int) -> int:
         """Return how many addresses of the range could be given to a new client now."""
-        return sum(self._is_free(now_ns, address, b"") for address in self._range())
+        settings = self.settings
+        first, last = int.from_bytes(settings.first, "big"), int.from_bytes(settings.last, "big")
+        never = {*settings.exclusions, settings.server_address}
+        held = {lease.address for lease in self.leases if lease.keeps_others_away(now_ns)}
+        return last - first + 1 - sum(settings.first <= address <= settings.last for address in never | held)
 
     # -- DISCOVER -----------------------------------------------------------------------------------------------------
 
@@ -230,6 +234,7 @@ class DhcpServer:
         return used_before
 
     def _range(self) -> Iterator[bytes]:
+        """Go through the addresses that anybody may get, one by one: a range may have millions of them."""
         settings = self.settings
         for number in range(int.from_bytes(settings.first, "big"), int.from_bytes(settings.last, "big") + 1):
             address = number.to_bytes(4, "big")

@@ -82,5 +82,3 @@ def test_a_frame_that_was_built_is_read_back():
     message = DhcpMessage(1, 1, MAC, ((53, b"\x01"),))
     data = build_frame(message, (MAC, BROADCAST_MAC), (bytes(4), LIMITED_BROADCAST_IPV4), (68, 67))
     assert read_frame(data) == (message, MAC, bytes(4))
-
-
