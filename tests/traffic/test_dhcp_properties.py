@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emu.traffic.dhcp_client import TRANSITIONS, DhcpClient
@@ -15,9 +14,8 @@ from emu.traffic.dhcp_server import DhcpServer
 from emu.wire import dhcp
 from emu.wire.address import BROADCAST_MAC, LIMITED_BROADCAST_IPV4, ipv4_to_bytes
 from emu.wire.dhcp import DhcpMessage
-from emu.wire.frame import Frame
 from tests.stack.world import SECOND
-from tests.traffic.dhcp_lan import Client, DhcpLan
+from tests.traffic.dhcp_lan import DhcpLan
 
 MAC = b"\x02\0\0\0\0\x07"
 option_values = st.binary(max_size=12)
