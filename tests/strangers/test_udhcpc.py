@@ -20,16 +20,16 @@ SERVER, ANY, ALL = "10.0.0.1", "0.0.0.0", "255.255.255.255"
 LEASE = ["DISCOVER", "OFFER", "REQUEST", "ACK"]
 TOLD = ("ip", "mask", "router", "dns", "domain", "mtu", "lease", "serverid", "staticroutes", "message")
 SCRIPT = """#!/bin/sh
-# What udhcpc calls with an event's name; it writes down what it is told and sets the address.
+# What udhcpc calls with an event's name; it sets the address and then writes down what it was told.
 line="event=$1"
 for name in {told}; do
     eval "line=\\"\\$line;$name=\\$$name\\""
 done
-echo "$line" >> {file}
 case "$1" in
     deconfig) ip -4 address flush dev "$interface" ;;
     bound | renew) ip address replace "$ip/$mask" dev "$interface" ;;
 esac
+echo "$line" >> {file}
 """
 
 
