@@ -58,8 +58,8 @@ class Chance:
         """Draw the fate of a frame."""
         settings = self._settings
         lost = bool(settings.loss) and self._is_lost()
-        duplicated = bool(settings.duplicate) and self._stream("duplicate").random() < settings.duplicate
-        corrupted = bool(settings.corrupt) and self._stream("corrupt").random() < settings.corrupt
+        duplicated = bool(settings.duplicate) and self.stream("duplicate").random() < settings.duplicate
+        corrupted = bool(settings.corrupt) and self.stream("corrupt").random() < settings.corrupt
         return Fate(lost, duplicated, corrupted, self._draw_delay_ns("jitter", "reorder"))
 
     def draw_for_duplicate(self) -> int:
@@ -69,33 +69,34 @@ class Chance:
     def corrupt(self, frame: Frame) -> Frame:
         """Return a copy with one random bit flipped, marked as altered."""
         data = bytearray(frame.data)
-        bit = self._stream("corrupted bit").randrange(len(data) * 8)
+        bit = self.stream("corrupted bit").randrange(len(data) * 8)
         data[bit >> 3] ^= 1 << (bit & 7)
         return Frame(bytes(data), frame.packet_id, True)
 
     def _is_lost(self) -> bool:
         burst_loss = self._burst_loss
         if burst_loss is not None:
-            return burst_loss.loses(self._stream("loss"), self._stream("loss state"))
+            return burst_loss.loses(self.stream("loss"), self.stream("loss state"))
         loss = self._settings.loss
         assert isinstance(loss, float)
-        return self._stream("loss").random() < loss
+        return self.stream("loss").random() < loss
 
     def _draw_delay_ns(self, jitter_stream: str, reorder_stream: str) -> int:
         settings = self._settings
         delay_ns = settings.delay_ns
         jitter_ns = settings.jitter_ns
         if jitter_ns:
-            uniform = self._stream(jitter_stream).random()
+            uniform = self.stream(jitter_stream).random()
             if settings.distribution is None:
                 delay_ns += int(uniform * (2 * jitter_ns + 1)) - jitter_ns
             else:
                 delay_ns = max(0, delay_ns + settings.distribution.deviation_ns(jitter_ns, uniform))
-        if settings.reorder and self._stream(reorder_stream).random() < settings.reorder:
+        if settings.reorder and self.stream(reorder_stream).random() < settings.reorder:
             return REORDERED
         return delay_ns
 
-    def _stream(self, kind: str) -> Random:
+    def stream(self, kind: str) -> Random:
+        """Return this direction's stream for one kind of chance."""
         stream = self._streams.get(kind)
         if stream is None:
             stream = self._streams[kind] = self._kernel.random(f"cable {self._name()} {kind}")

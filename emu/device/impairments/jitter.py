@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 from statistics import NormalDist
+from typing import Any
 
 from emu.kernel.errors import InvalidValue
 
@@ -71,11 +72,12 @@ def parse_distribution(value: str | Sequence[float] | None, what: str) -> Distri
     expected = f"expected {', '.join(NAMES)}, or a list of deviations in units of the jitter, such as [-1, 0, 0, 1]"
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence) or not value:
         raise InvalidValue(f"invalid {what} {value!r}: {expected}")
-    for number in value:
+    numbers: list[Any] = list(value)
+    for number in numbers:
         is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
         if not is_number or not isfinite(number) or abs(number) > LIMIT:
             raise InvalidValue(f"invalid {what}: {number!r} in the list: expected numbers from -{LIMIT:g} to {LIMIT:g}")
-    return _from_numbers(f"table of {len(value)}", value)
+    return _from_numbers(f"table of {len(numbers)}", numbers)
 
 
 def _from_numbers(name: str, numbers: Sequence[float]) -> Distribution:

@@ -41,7 +41,9 @@ class GilbertElliott:
             object.__setattr__(self, name, parse_probability(value, f"{name} of GilbertElliott"))
         for name in ("p", "r"):
             if not getattr(self, name):
-                raise InvalidValue(f"invalid {name} of GilbertElliott 0: a state that never ends; give loss= one number")
+                raise InvalidValue(
+                    f"invalid {name} of GilbertElliott 0: a state that never ends; give loss= one number"
+                )
         if self.bad_loss == self.good_loss:
             raise InvalidValue("GilbertElliott: both states lose alike; give loss= one number instead")
 

@@ -13,7 +13,7 @@ class TokenBucket:
     burst_bytes: what fits into the bucket; a longer frame can never leave. per_byte: how long a byte takes to flow in.
     empty: when the bucket was or will be empty if nothing else leaves.
 
-    Source: RFC 2697's and tc-tbf(8)'s bucket, written as the virtual scheduling of ITU-T I.371: it gives the same times.
+    Source: the bucket of tc-tbf(8), written as the virtual scheduling of ITU-T I.371, which gives the same times.
     """
 
     __slots__ = ("burst_bytes", "empty", "per_byte")

@@ -61,15 +61,17 @@ class CoDelQueue(FrameQueue):
     """The queue and the state of RFC 8289's algorithm, whose names it keeps.
 
     With ECN a frame that is marked instead of dropped is sent, and with it ends the work at this instant, as in Linux.
+    largest_frame: asked for the bytes of the longest frame; a backlog of no more than that is no standing queue.
     Times are whole nanoseconds: interval / sqrt(count) is rounded down.
     """
 
-    __slots__ = ("count", "drop_next", "dropping", "first_above_time", "lastcount", "settings")
+    __slots__ = ("count", "drop_next", "dropping", "first_above_time", "largest_frame", "lastcount", "settings")
 
     def __init__(
-        self, settings: CoDel, report_drop: Callable[[Frame, DropReason], None], largest_frame: int
+        self, settings: CoDel, report_drop: Callable[[Frame, DropReason], None], largest_frame: Callable[[], int]
     ) -> None:
-        super().__init__(report_drop, largest_frame)
+        super().__init__(report_drop)
+        self.largest_frame = largest_frame
         self.settings = settings
         self.dropping = False
         self.first_above_time = 0
@@ -116,7 +118,7 @@ class CoDelQueue(FrameQueue):
             self.first_above_time = 0
             return None, False
         waiting = self.pop()
-        if now_ns - waiting.since_ns < self.settings.target_ns or self.bytes_waiting <= self.largest_frame:
+        if now_ns - waiting.since_ns < self.settings.target_ns or self.bytes_waiting <= self.largest_frame():
             self.first_above_time = 0
             return waiting, False
         if self.first_above_time == 0:

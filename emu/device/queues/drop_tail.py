@@ -59,6 +59,11 @@ class TransmitQueue:
         self.bytes_waiting = bytes_waiting
         return True
 
+    def keep(self, leaves: int, size: int, sequence: int) -> None:
+        """Take in a frame that waited before the line changed, whatever the limits."""
+        self.waiting.append((leaves, size, sequence))
+        self.bytes_waiting += size
+
     def forget_left(self, now: int) -> None:
         """Forget the frames that have left the queue by now."""
         waiting = self.waiting

@@ -23,7 +23,6 @@ class FrameQueue(ABC):
     """A first-in-first-out queue whose discipline may drop or mark frames.
 
     report_drop: told of every frame the discipline drops, except those that `enqueue` refuses.
-    largest_frame: bytes; a backlog of no more than that is no standing queue.
     bytes_waiting: of the frames in it. marked: how many were marked "congestion experienced".
     maximum_frames, maximum_bytes: the most that ever waited; `delays`, `delay_*`: how long those waited that were sent.
     """
@@ -35,16 +34,14 @@ class FrameQueue(ABC):
         "delay_total_ns",
         "delays",
         "frames",
-        "largest_frame",
         "marked",
         "maximum_bytes",
         "maximum_frames",
         "report_drop",
     )
 
-    def __init__(self, report_drop: Callable[[Frame, DropReason], None], largest_frame: int) -> None:
+    def __init__(self, report_drop: Callable[[Frame, DropReason], None]) -> None:
         self.report_drop = report_drop
-        self.largest_frame = largest_frame
         self.frames: deque[Waiting] = deque()
         self.bytes_waiting = 0
         self.reset_statistics()

@@ -93,10 +93,9 @@ class RedQueue(FrameQueue):
         self,
         settings: Red,
         report_drop: Callable[[Frame, DropReason], None],
-        largest_frame: int,
         random: Callable[[], Random],
     ) -> None:
-        super().__init__(report_drop, largest_frame)
+        super().__init__(report_drop)
         self.settings = settings
         self.average = 0.0
         self.average_packet_ns = 1
@@ -118,7 +117,7 @@ class RedQueue(FrameQueue):
         if self.average < settings.minimum_bytes:
             self.count = -1
         elif self.average >= settings.maximum_bytes:
-            self.count = -1
+            self.count = 0
             if settings.harddrop or not settings.ecn:
                 return DropReason.RED_ABOVE_MAXIMUM
             marked = self.mark(frame)
