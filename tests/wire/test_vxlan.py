@@ -9,9 +9,9 @@ from scapy.layers.vxlan import VXLAN
 
 from emu.kernel.errors import InvalidValue
 from emu.wire.checksum import verify_ipv4_header
+from emu.wire.ecn import traffic_class
 from emu.wire.ipv4 import build_ipv4_header
 from emu.wire.udp import build_udp
-from emu.wire.ecn import traffic_class
 from emu.wire.vxlan import (
     VxlanFlowTemplate,
     build_vxlan_header,

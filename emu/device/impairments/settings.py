@@ -94,9 +94,7 @@ class Impairments:
                 f"{format_time_ns(self.delay_ns)}: set a delay of at least the jitter"
             )
         if self.distribution is not None and not self.jitter_ns:
-            raise InvalidValue(
-                f"{where}: a distribution says how jitter varies: set jitter= as well, or distribution=None"
-            )
+            raise InvalidValue(f"{where}: a distribution is one of jitter: set jitter= as well, or distribution=None")
         if self.reorder and not self.delay_ns:
             raise InvalidValue(f"{where}: reordering is not possible without a delay: set delay= as well")
         if self.rate_bps is not None:
