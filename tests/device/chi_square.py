@@ -9,7 +9,7 @@ CRITICAL = {
     11: 31.264, 12: 32.909, 13: 34.528, 14: 36.123, 15: 37.697, 16: 39.252, 17: 40.790, 18: 42.312, 19: 43.820,
     20: 45.315, 24: 51.179, 29: 58.301, 39: 72.055, 49: 85.351, 511: 613.3,
 }  # fmt: skip
-"""By degrees of freedom: what chance alone exceeds once in a thousand times. Seeds are fixed, so a test never flickers."""
+"""By degrees of freedom: what chance alone exceeds once in a thousand times (with fixed seeds: always or never)."""
 
 
 def critical(degrees: int) -> float:
