@@ -2,10 +2,10 @@
 
 `netdevice` is what every interface has; `wired` and its two kinds, `veth` and `ethernet`, sit at the ends of a `cable`,
 which is a `line` each way, set up by `cable_direction`, with `impairments` and `queues` (`queued_line` when a queue
-needs events of its own, `rescheduling` when a rate changes); `bridge` with `bridge_port` and `fdb` is the Linux bridge; `vxlan` with
-`vxlan_send`, `vxlan_fdb`, `vxlan_socket` and `vxlan_answer` is the tunnel of overlay networks; `loopback` is `lo`;
-`cost` is the host's CPU. A device knows no stack: it hands frames to `upper`, and asks through the protocols in
-`upper`.
+needs events of its own, `rescheduling` when a rate changes); `bridge` with `bridge_port` and `fdb` is the Linux
+bridge; `vxlan` with `vxlan_send`, `vxlan_fdb`, `vxlan_socket` and `vxlan_answer` is the tunnel of overlay networks;
+`loopback` is `lo`; `cost` is the host's CPU. A device knows no stack: it hands frames to `upper`, and asks through the
+protocols in `upper`.
 """
 
 from emu.device.bridge import Bridge

@@ -37,9 +37,8 @@ def test_values_are_read_with_their_units():
             "rate 1Gbit queue codel limit 50 target 1ms interval 20ms ecn",
         ),
         (
-            {"rate": "1Gbit", "queue": "red limit 400000 min 30000 max 90000 probability 0.1 ecn harddrop"},
-            "rate 1Gbit queue red limit 400000B min 30000B max 90000B probability 0.1 weight 0.002 avpkt 1000 "
-            "ecn harddrop",
+            {"rate": "1Gbit", "queue": "red limit 400000 min 30000 max 90000 probability 1 weight 0.5 ecn harddrop"},
+            "rate 1Gbit queue red limit 400000B min 30000B max 90000B probability 1 weight 0.5 avpkt 1000 ecn harddrop",
         ),
         (
             {"rate": "1Gbit", "queue": Red("30KiB", "90KiB", weight=0.5)},
