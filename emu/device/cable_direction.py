@@ -35,7 +35,8 @@ class CableDirection(Line):
 
     A change while running: chance and delay apply to frames sent from then on. A new rate or burst also applies to
     the frames that wait, but not to the one on the line; without a rate they leave at once. Nothing that waits is
-    dropped by a change, whatever the new limits; a new queue discipline takes over what waited in the last one.
+    dropped by a change, whatever the new limits. What waits in a drop-tail queue leaves as it would have; what waits
+    under a queue discipline goes over to the next queue.
 
     Limits: netem drops lost frames before they are queued, here they are lost after the line. A duplicate is neither
     lost nor corrupted. The source's tap sees a frame when it enters the drop-tail queue, not when it leaves it.

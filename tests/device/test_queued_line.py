@@ -117,16 +117,16 @@ def test_a_duplicate_occupies_the_line_once_more():
 # -- changes while frames wait -----------------------------------------------------------------------------------------
 
 
-def arrivals_after(queue, at_ns: int, frames: int = 5, **changes) -> list[int]:
+def arrivals_after(first_queue: object, at_ns: int, /, **changes) -> list[int]:
     """Five frames of 1 ms each at once; then a change."""
-    line = Line(rate="1Mbit", queue=queue)
-    for _ in range(frames):
+    line = Line(rate="1Mbit", queue=first_queue)
+    for _ in range(5):
         line.send()
     line.kernel.call_at(at_ns, lambda _: line.a.set(**changes))
     line.kernel.run()
     assert line.ids == sorted(line.ids)
     assert line.a.drops == {}
-    assert line.a.tx_packets == frames
+    assert line.a.tx_packets == 5
     return line.arrivals
 
 
@@ -146,13 +146,13 @@ def test_a_slower_rate_holds_it_back(queue):
 
 @pytest.mark.parametrize("queue", QUEUES)
 def test_without_a_rate_it_leaves_at_once(queue):
-    assert arrivals_after(queue, 1_400_000, rate=None, queue=None) == [
-        1_000_000,
-        1_400_000,
-        1_400_000,
-        1_400_000,
-        2_000_000,
-    ]
+    line = Line(rate="1Mbit", queue=queue)
+    for _ in range(5):
+        line.send()
+    line.kernel.call_at(1_400_000, lambda _: line.a.set(rate=None, queue=None))
+    line.kernel.run()
+    assert line.arrivals == [MS, 1_400_000, 1_400_000, 1_400_000, 2 * MS]
+    assert line.ids == [1, 3, 4, 5, 2], "the one on the line arrives when it would have"
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -170,7 +170,7 @@ def test_changing_the_queue_and_the_rate_together_does_both(queue, other):
 
 @pytest.mark.parametrize("queue", QUEUES)
 def test_a_burst_that_comes_while_frames_wait_lets_them_go(queue):
-    assert arrivals_after(queue, 400_000, burst="250B") == [MS, MS, MS, 1_400_000, 2_400_000]
+    assert arrivals_after(queue, 400_000, burst="250B") == [MS, MS, MS, 2 * MS, 3 * MS]
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -184,16 +184,33 @@ def test_delay_and_chance_change_for_what_is_sent_from_then_on(queue):
     assert line.arrivals == [11 * MS, waiting, 23 * MS]
 
 
-@pytest.mark.parametrize("queue", QUEUES)
-def test_a_lower_limit_applies_to_frames_that_come_later(queue):
+@pytest.mark.parametrize(
+    ("queue", "lower"),
+    [
+        (100, 2), (100, "250B"), (PATIENT, "codel limit 2"), (PATIENT, 2), ("red min 50MB max 60MB", "codel limit 2"),
+        (PATIENT, "red min 100 max 200 limit 300"),
+    ],
+)  # fmt: skip
+def test_a_lower_limit_refuses_frames_that_come_later(queue, lower):
     line = Line(rate="1Mbit", queue=queue)
     for _ in range(5):
         line.send()
-    line.a.set(queue="codel limit 2" if not isinstance(queue, int) else 2)
+    line.a.set(queue=lower)
     assert not line.send()
     line.kernel.run()
     assert len(line.arrivals) == 5
     assert line.a.drops == {DropReason.QUEUE_FULL: 1}
+
+
+def test_what_waits_in_a_drop_tail_queue_does_not_count_for_the_discipline_that_follows():
+    line = Line(rate="1Mbit", queue=100)
+    for _ in range(5):
+        line.send()
+    line.a.set(queue="codel limit 2")
+    assert [line.send() for _ in range(3)] == [True, True, False]
+    line.kernel.run()
+    assert line.arrivals == [MS * number for number in range(1, 8)]
+    assert line.a.direction.statistics.queue_maximum_frames == 2
 
 
 @pytest.mark.parametrize("queue", QUEUES)
