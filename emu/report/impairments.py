@@ -48,7 +48,7 @@ def outcome_text(entry: LineStatistics) -> str:
     counts = ((entry.duplicated, "duplicated"), (entry.corrupted, "corrupted"), (entry.reordered, "reordered"))
     words += [f"{count:,} {what}" for count, what in counts if count]
     if entry.queue_maximum_frames:
-        words.append(f"queue up to {entry.queue_maximum_frames:,} frames")
+        words.append(f"queue up to {entry.queue_maximum_frames:,}")
     if entry.queue_delay_maximum_ns:
         waits = (entry.queue_delay_minimum_ns, entry.queue_delay_mean_ns, entry.queue_delay_maximum_ns)
         words.append(f"waiting {_range(*waits)}")
