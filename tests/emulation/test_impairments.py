@@ -14,7 +14,7 @@ from tests.helpers_tshark import needs_tshark, run_program
 
 
 def pair(**settings: Any) -> tuple[emu.Emulation, emu.Link, Any, Any]:
-    net = emu.Emulation(cost="none", seed=3)
+    net = emu.Emulation(cost="none", seed=5)
     one, two = net.add_host("host1"), net.add_host("host2")
     link = net.add_link(one, two, **settings)
     sender = one.containers.run("sender", network="host")

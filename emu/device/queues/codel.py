@@ -142,6 +142,7 @@ class CoDelQueue(FrameQueue):
         if self.settings.ecn:
             marked = self.mark(waiting.frame)
             if marked is not None:
+                self.marked += 1
                 return Waiting(marked, waiting.since_ns)
         self.report_drop(waiting.frame, DropReason.CODEL)
         return None

@@ -101,9 +101,11 @@ class FrameQueue(ABC):
         self.delay_total_ns += delay_ns
 
     def mark(self, frame: Frame) -> Frame | None:
-        """Return the frame marked "congestion experienced"; None when its sender does not support that."""
+        """Return the frame marked "congestion experienced"; None when its sender does not support that.
+
+        Who sends it counts it, too (`marked`).
+        """
         marked = mark_congestion(frame.data)
         if marked is None:
             return None
-        self.marked += 1
         return frame if marked is frame.data else Frame(marked, frame.packet_id, frame.altered)

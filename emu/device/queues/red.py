@@ -114,25 +114,32 @@ class RedQueue(FrameQueue):
             self.average += weight * (self.bytes_waiting - self.average)
         else:
             self.average *= power(1.0 - weight, idle_ns // self.average_packet_ns)
-        if self.average < settings.minimum_bytes:
-            self.count = -1
-        elif self.average >= settings.maximum_bytes:
-            self.count = 0
-            if settings.harddrop or not settings.ecn:
-                return DropReason.RED_ABOVE_MAXIMUM
-            marked = self.mark(frame)
-            if marked is None:
-                return DropReason.RED_ABOVE_MAXIMUM
-            frame = marked
-        elif self._is_picked():
-            marked = self.mark(frame) if settings.ecn else None
-            if marked is None:
-                return DropReason.RED_EARLY
-            frame = marked
+        reason = self._judge()
+        marked = self.mark(frame) if reason is not None and self._may_mark(reason) else None
+        if reason is not None and marked is None:
+            return reason
         if self.bytes_waiting + len(frame.data) > settings.limit_bytes:
             return DropReason.QUEUE_FULL
+        if marked is not None:
+            self.marked += 1
+            frame = marked
         self.push(frame, now_ns)
         return None
+
+    def _judge(self) -> DropReason | None:
+        """Say for what reason the frame is to be dropped or marked, if it is."""
+        settings = self.settings
+        if self.average < settings.minimum_bytes:
+            self.count = -1
+            return None
+        if self.average >= settings.maximum_bytes:
+            self.count = 0
+            return DropReason.RED_ABOVE_MAXIMUM
+        return DropReason.RED_EARLY if self._is_picked() else None
+
+    def _may_mark(self, reason: DropReason) -> bool:
+        settings = self.settings
+        return settings.ecn and not (settings.harddrop and reason is DropReason.RED_ABOVE_MAXIMUM)
 
     def dequeue(self, now_ns: int) -> Waiting | None:
         """Give the next frame: RED has decided when it came in."""
