@@ -97,6 +97,15 @@ def test_a_distribution_changes_only_how_a_number_is_used_not_which_numbers_are_
 
 
 @pytest.mark.slow
+def test_over_100000_frames_a_table_of_ones_own_gives_each_of_its_entries_equally_often():
+    table = [number / 4 for number in range(-4, 16)]
+    sample = Sample(FRAMES, delay="10us", jitter="4us", distribution=table)
+    counts = [sample.delays.count(10_000 + round(entry * 4_000)) for entry in table]
+    assert sum(counts) == FRAMES
+    assert chi_square(counts, [FRAMES / 20] * 20) < critical(19)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["normal", "pareto"])
 def test_over_100000_frames_a_line_delays_as_the_table_says(name):
     sample = Sample(FRAMES, delay="1ms", jitter="200us", distribution=name)
