@@ -109,7 +109,7 @@ class CableDirection(Line):
             return
         assert impairments.rate_bps is not None
         if queued is None:
-            queued = self.queued = QueuedLine(self)
+            queued = self.queued = QueuedLine(self, impairments.discipline)
         queued.configure(impairments.discipline, impairments.rate_bps)
         self.choose_send()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from emu.device.netdevice import ETHERNET_HEADER_BYTES
 from emu.device.queues.codel import CoDel, CoDelQueue
 from emu.device.queues.frame_queue import FrameQueue, Waiting
-from emu.device.queues.red import RedQueue
+from emu.device.queues.red import Red, RedQueue
 from emu.kernel.tap import DIRECTION_OUT
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
@@ -33,39 +33,34 @@ class QueuedLine:
 
     __slots__ = ("_direction", "_is_waiting", "_wake_number", "held", "queue")
 
-    queue: FrameQueue
-
-    def __init__(self, direction: CableDirection) -> None:
+    def __init__(self, direction: CableDirection, discipline: Discipline) -> None:
         self._direction = direction
         self._is_waiting = False
         self._wake_number = 0
         self.held: Waiting | None = None
+        self.queue: FrameQueue = self._make_queue(discipline)
 
     def configure(self, discipline: Discipline, rate_bps: int) -> None:
         """Set the discipline, or follow a change of the line; frames that wait stay in the queue."""
-        direction = self._direction
-        queue: FrameQueue | None = getattr(self, "queue", None)
-        if isinstance(discipline, CoDel):
-            if isinstance(queue, CoDelQueue):
-                queue.settings = discipline
-            else:
-                source = direction.source
-                self._replace(CoDelQueue(discipline, self._drop, lambda: source.mtu + ETHERNET_HEADER_BYTES), queue)
+        queue = self.queue
+        if (isinstance(queue, CoDelQueue) and isinstance(discipline, CoDel)) or (
+            isinstance(queue, RedQueue) and isinstance(discipline, Red)
+        ):
+            queue.settings = discipline
         else:
-            if isinstance(queue, RedQueue):
-                queue.settings = discipline
-            else:
-                self._replace(RedQueue(discipline, self._drop, lambda: direction.chance.stream("red")), queue)
-            assert isinstance(self.queue, RedQueue)
+            self.queue = self._make_queue(discipline)
+            self.queue.take_over(queue.empty())
+        if isinstance(self.queue, RedQueue):
             self.queue.set_rate(rate_bps)
         self.queue.reset_statistics()
         if self.held is not None or self.queue.frames:
             self._wake_at(self._free_ns())
 
-    def _replace(self, queue: FrameQueue, old: FrameQueue | None) -> None:
-        if old is not None:
-            queue.take_over(old.empty())
-        self.queue = queue
+    def _make_queue(self, discipline: Discipline) -> FrameQueue:
+        source, chance = self._direction.source, self._direction.chance
+        if isinstance(discipline, CoDel):
+            return CoDelQueue(discipline, self._drop, lambda: source.mtu + ETHERNET_HEADER_BYTES)
+        return RedQueue(discipline, self._drop, lambda: chance.stream("red"))
 
     # -- frames come --------------------------------------------------------------------------------------------------
 
@@ -89,8 +84,11 @@ class QueuedLine:
             reason = self.queue.enqueue(frame, ready_ns, ready_ns - self._free_ns())
         if reason is not None:
             return self._refuse(frame, reason)
+        free_ns = self._free_ns()
+        if self._is_waiting or free_ns > ready_ns:
+            self.queue.note_length()
         if not self._is_waiting:
-            wake_ns = max(ready_ns, self._free_ns())
+            wake_ns = max(ready_ns, free_ns)
             if wake_ns > direction.kernel.now:
                 self._wake_at(wake_ns)
             else:
@@ -213,4 +211,6 @@ class QueuedLine:
                 source.tx_bytes += len(frame.data)
                 if source.tap is not None:
                     source.tap(direction.kernel.now, frame, DIRECTION_OUT)
+            else:
+                source.tx_dropped += 1  # the new token bucket is too small for it
         queue.set_limits(*limits)

@@ -114,6 +114,18 @@ def test_a_duplicate_occupies_the_line_once_more():
     assert sample.statistics.rate_bps == 512_000_000
 
 
+@pytest.mark.parametrize("queue", [100, *DISCIPLINES])
+def test_a_frame_that_finds_the_line_free_does_not_count_as_waiting(queue):
+    line = Line(rate="1Mbit", queue=queue)
+    for at in (0, 2 * MS, 3 * MS):  # the last one comes as the line becomes free
+        line.send_at(at)
+    line.kernel.run()
+    assert line.a.direction.statistics.queue_maximum_frames == 0
+    line.send()
+    line.send()
+    assert line.a.direction.statistics.queue_maximum_frames == 1
+
+
 # -- changes while frames wait -----------------------------------------------------------------------------------------
 
 

@@ -69,6 +69,9 @@ class FrameQueue(ABC):
         """Put a frame at the end."""
         self.frames.append(Waiting(frame, now_ns))
         self.bytes_waiting += len(frame.data)
+
+    def note_length(self) -> None:
+        """Note how much waits, after a frame came that has to wait."""
         if len(self.frames) > self.maximum_frames:
             self.maximum_frames = len(self.frames)
         if self.bytes_waiting > self.maximum_bytes:
