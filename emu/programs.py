@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from emu.cnm.names import reverse
+from emu.dhcp import wait_for_own_leases, wait_for_target
 from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotFound, NotSupported
 from emu.raw import Sniffer, send_frame
@@ -127,6 +128,7 @@ class Programs(ABC):
 
         def run() -> Program:
             nonlocal program
+            yield from wait_for_target(self, target, f"ping {shown}")
             address = self.find_address(target, "ping")
             name_of = None if shown == address else partial(reverse, self.sandbox)
             program = Ping(self.namespace, address, options, name=shown, name_of=name_of)
@@ -175,6 +177,7 @@ class Programs(ABC):
 
         def run() -> Program:
             nonlocal sender
+            yield from wait_for_target(self, target, f"udp to {shown}")
             sender = UdpSender(self.namespace, self.find_address(target, "udp"), port, **keywords)
             return (yield from sender.run())
 
@@ -211,10 +214,13 @@ class Programs(ABC):
         lfilter: is given a packet and says whether to keep it. at: absolute start time.
         """
         sniffer = Sniffer(self.net.kernel, lambda: self.interface(interface).device, count, timeout, lfilter)
-        return self._start_program(f"sniff {interface}", sniffer.run, lambda: sniffer.packets, at)
+        return self._start_program(f"sniff {interface}", sniffer.run, lambda: sniffer.packets, at, needs_address=False)
 
     def spawn(self, generator: Generator[Event, Any, Any], *, name: str | None = None) -> Task:
-        """Run a script's own SimPy process as a program of this container: it ends when the container stops."""
+        """Run a script's own SimPy process as a program of this container: it ends when the container stops.
+
+        On a network that leases addresses it begins when the container has them, as all programs but `sniff` do.
+        """
         if not isinstance(generator, Generator):
             raise InvalidValue(f"spawn takes a generator, such as server(web), not {generator!r}")
         self.sandbox  # noqa: B018  (must be running)
@@ -228,9 +234,16 @@ class Programs(ABC):
         program: Callable[[], Program],
         partial: Callable[[], Any] | None,
         at: str | int | None,
+        *,
+        needs_address: bool = True,
     ) -> Task:
+        def run() -> Program:
+            if needs_address:
+                yield from wait_for_own_leases(self, what)
+            return (yield from program())
+
         self.check_exists()
-        task = self.net.start_task(f"{self.name}: {what}", program, partial=partial, at=at)
+        task = self.net.start_task(f"{self.name}: {what}", run, partial=partial, at=at)
         self._tasks.append(task)
         return task
 

@@ -24,6 +24,7 @@ from emu.stack.packet_socket import OnFrame, PacketSocket, Wants
 from emu.stack.ping_socket import PingSocket
 from emu.stack.pmtu import PmtuCache
 from emu.stack.raw_table import RawTable
+from emu.stack.resolver import ResolverSettings
 from emu.stack.route import RouteTable
 from emu.stack.sysctl import Sysctls
 from emu.stack.udp import PROTOCOL_UDP, ReceiveFlow, Udp
@@ -51,7 +52,7 @@ class Namespace:
 
     devices: name -> device. routes, neighbours, filter, sysctl: as `ip route`, `ip neigh`, `iptables -S FORWARD` and
     `sysctl` would show them; input_chain: as `iptables -S INPUT` would; raw: the drops of iptables' raw table.
-    tunnels: UDP ports of tunnel devices (VXLAN). xfrm: IPsec.
+    tunnels: UDP ports of tunnel devices (VXLAN). xfrm: IPsec. resolver: as /etc/resolv.conf would say.
     generation: grows whenever a cached way out may have become wrong.
     """
 
@@ -87,6 +88,7 @@ class Namespace:
         self.routes = RouteTable(self.flush_caches)
         self.neighbours = NeighbourTable(self.interfaces)
         self.raw = RawTable()
+        self.resolver = ResolverSettings()
         self.filter = Filter()
         self.filter.on_change(self._rules_changed)
         self.input_chain = InputChain(self.flush_caches)
