@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from emu.device.impairments.statistics import LineStatistics
 from emu.cnm.ipam.dhcp_service import LeaseEntry
 from emu.version import __version__
 
@@ -82,6 +83,8 @@ class Result:
     now_ns: virtual time at which it ended.
     interfaces: one entry per interface, in the order in which they joined their namespaces.
     drops: every drop of the run by reason, also those without an interface.
+    impairments: what rates, delays, loss and queues did on each direction where any were set, one entry for each time
+        they were changed.
     leases: what the DHCP servers know of addresses, server by server.
     """
 
@@ -94,6 +97,7 @@ class Result:
     tasks: list[TaskResult]
     expectations: list[ExpectationResult]
     drops: dict[str, int]
+    impairments: list[LineStatistics] = field(default_factory=list)
     leases: list[LeaseEntry] = field(default_factory=list)
 
     @property
@@ -121,5 +125,6 @@ class Result:
             "tasks": [entry.summary() for entry in self.tasks],
             "expectations": [entry.summary() for entry in self.expectations],
             "drops": self.drops,
+            "impairments": [entry.summary() for entry in self.impairments],
             "leases": [entry.summary() for entry in self.leases],
         }

@@ -439,3 +439,23 @@ def test_a_container_on_two_leasing_networks_has_both_leases_and_the_first_name_
     net.run()
     assert (web.addresses, ping.result.received) == ({"aaa": "10.2.0.2", "lan": "10.0.0.10"}, 1)
     assert "default via 10.2.0.1 dev eth1" in web.namespace.routes.text()
+
+
+def test_a_container_with_an_address_given_by_hand_is_told_the_parameters_when_it_informs() -> None:
+    from scapy.layers.dhcp import BOOTP, DHCP
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.l2 import Ether
+
+    net, lan = leasing(static="10.0.0.5", dns="10.0.0.53")
+    web = net.host.containers.run("web", network=lan, ipv4_address="10.0.0.5")
+    mac = web.interface("eth0").mac
+    asked = BOOTP(op=1, xid=7, ciaddr="10.0.0.5", chaddr=bytes.fromhex(mac.replace(":", "")))
+    told = web.sniff(count=1, lfilter=lambda packet: DHCP in packet and packet[BOOTP].op == 2)
+    inform = DHCP(options=[("message-type", "inform"), ("param_req_list", [6]), "end"])
+    way = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="10.0.0.5", dst="255.255.255.255", id=1)
+    net.at("10ms", web.send, way / UDP(sport=68, dport=67) / asked / inform)
+    net.run()
+    (answer,) = told.result
+    assert (answer[IP].dst, answer[BOOTP].yiaddr) == ("10.0.0.5", "0.0.0.0")
+    assert ("name_server", "10.0.0.53") in answer[DHCP].options
+    assert lan.dhcp.leases == []
