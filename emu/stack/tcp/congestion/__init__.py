@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from emu.kernel.errors import InvalidValue
 from emu.stack.tcp.congestion.base import CongestionControl
+from emu.stack.tcp.congestion.cubic import Cubic
 from emu.stack.tcp.congestion.reno import Reno
 
-ALGORITHMS: dict[str, type[CongestionControl]] = {"reno": Reno}
+ALGORITHMS: dict[str, type[CongestionControl]] = {"cubic": Cubic, "reno": Reno}
 
 
 def make(name: str, mss: int, initial_window: int = 10) -> CongestionControl:
