@@ -11,7 +11,7 @@ UPDATE_NS = 1_000_000_000 // 32
 
 def cube_root(value: int) -> int:
     """The largest integer whose cube is not greater than `value` (>= 0); exact on every machine."""
-    root = round(float(value) ** (1 / 3))
+    root: int = round(value ** (1 / 3))
     while root**3 > value:
         root -= 1
     while (root + 1) ** 3 <= value:
