@@ -17,11 +17,14 @@ WINDOW_FIELD_MAX = 0xFFFF
 SCALE_MAX = 14
 DEFAULT_SEGMENT = 536
 INITIAL_SEGMENTS = 10
+OVERHEAD = 640
+SMALLEST_MEMORY = 768
+"""Small segments are put together in one piece of memory as long as they fit (g30: a request of 81 bytes takes it)."""
 
 
 def memory_of(size: int) -> int:
     """Return the bytes of kernel memory that a segment with so much data is taken to occupy."""
-    return 2 * size + (size if size < 640 else 640)
+    return 2 * size + OVERHEAD if size > 64 else SMALLEST_MEMORY
 
 
 def initial_window(buffer: int, mss: int) -> int:
@@ -46,12 +49,12 @@ class ReceiveWindow:
     __slots__ = (
         "_autotuned",
         "_buffer_max",
-        "echo",
         "_measured_bytes",
         "_measured_ns",
         "_round_bytes",
         "advertised_mss",
         "buffer",
+        "echo",
         "left_edge",
         "memory",
         "offered",

@@ -131,12 +131,7 @@ class Sender:
                 return False
             if size > window:
                 return True
-            if (
-                size < mss
-                and not self.no_delay
-                and not self.fin_wanted
-                and seq_diff(self.small_end, self.snd_una) > 0
-            ):
+            if size < mss and not self.no_delay and not self.fin_wanted and seq_diff(self.small_end, self.snd_una) > 0:
                 return True  # Nagle: a small segment is on its way already
             self._send_new(size, size == unsent, mss, now_ns)
             unsent -= size
