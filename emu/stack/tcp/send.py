@@ -103,17 +103,17 @@ class Sender:
 
     def output(self, now_ns: int) -> None:
         """Send everything that may be sent now: what was lost first, then new data, then the FIN."""
+        if self.blocked:
+            return
         recovery = self.recovery
         while (segment := recovery.next_retransmission(now_ns)) is not None:
             self.retransmit(segment, now_ns)
         unsent = self.buffer.unsent
         if unsent:
-            if self.blocked:
-                return
             room = recovery.room(now_ns)
             if self._output_data(unsent, room, now_ns):
                 recovery.app_limited()
-        elif self.fin_wanted and not self.fin_sent and not self.blocked:
+        elif self.fin_wanted and not self.fin_sent:
             self._output_fin(now_ns)
         if self.snd_nxt == self.snd_una:
             self._watch_window(now_ns)
