@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from emu.stack.tcp.connection import Connection
+from emu.stack.tcp.prediction import take_ordinary_segment
 from emu.stack.tcp.segment import Segment
 from emu.stack.tcp.settings import TcpSettings
 from emu.stack.tcp.state import State
@@ -182,8 +183,8 @@ class MachinePair:
             timestamp >= 0
             and not options
             and flags & ~PSH == ACK
-            and end.ordinary_segment_arrived(
-                sequence, acknowledgment, window, bool(flags & PSH), timestamp, echo, payload, self.now
+            and take_ordinary_segment(
+                end, sequence, acknowledgment, window, bool(flags & PSH), timestamp, echo, payload, self.now
             )
         ):
             return
