@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from emu.stack.tcp.sent_segment import SentSegment
 
 SMALL_WINDOW = 536
-TIMESTAMPS_LENGTH = 12
 
 
 class Sender:
