@@ -1,8 +1,8 @@
 """A download of a megabyte beside its recording: what must be equal, and what must lie in a stated range.
 
 Equal, segment by segment: the handshake, the request, the reply's header and the first `INITIAL_WINDOW` full segments
-with their acknowledgments (numbers, flags, windows, options) as far as quick acknowledgment goes; the sizes and where
-PSH stands among them; the connection's end.
+with where PSH stands among them, and their acknowledgments (numbers, windows, options) as far as quick acknowledgment
+goes; the end of the connection.
 
 In a range, because the recorded sender was paced by bbr and the recorded programs were scheduled by a busy machine:
 the number of data segments, of ACKs for each of them, and the window in the end.
@@ -16,11 +16,13 @@ from itertools import pairwise
 from typing import Any
 
 from tests.golden.compare import Correspondence, Seen, difference
-from tests.golden.tcp_fields import ACK, FIN, PSH, SYN, payload_length
+from tests.golden.tcp_fields import ACK, FIN, PSH, RST, SYN, payload_length
 
 INITIAL_WINDOW = 10
 QUICK_ACKS = 16
 """Linux acknowledges the first 16 segments of a connection one by one."""
+FEWEST_SINGLE_ACKS = 4
+"""So few were recorded in one case (f4 of engine 20.10), all 16 in the others."""
 SHORTEST_FINAL_WINDOW, LONGEST_FINAL_WINDOW = 300_000, 8_000_000
 """Recorded were 604 KB to 1.8 MB after a megabyte."""
 ACK_RATIO = (0.15, 0.85)
@@ -94,7 +96,7 @@ def check_first_acks(name: str, recorded: Bulk, emulated: Bulk) -> None:
         for bulk in (emulated, recorded)
     )
     common = min(len(theirs), leading_single_acks(recorded), QUICK_ACKS)
-    assert common >= INITIAL_WINDOW // 2, f"{name}: the recording has too few to compare"
+    assert common >= FEWEST_SINGLE_ACKS, f"{name}: the recording has too few to compare"
     assert ours[:common] == theirs[:common], name
     assert leading_single_acks(emulated) >= QUICK_ACKS, name
 
@@ -118,8 +120,6 @@ def check_amounts(name: str, emulated: Bulk, full: int) -> None:
     assert least <= len(data) <= least + 20, f"{name}: {len(data)} data segments"
     for one, other in pairwise(sorted(data, key=lambda f: int(f["tcp.sequence"]))):
         assert other["tcp.sequence"] == one["tcp.sequence"] + payload_length(one), f"{name}: sent twice, or never"
-    short = [fields for fields in data[1:] if payload_length(fields) != full]
-    assert all(fields["tcp.flags"] & PSH for fields in short), f"{name}: a short segment without PSH"
     ratio = len(emulated.acks()) / len(data)
     assert ACK_RATIO[0] <= ratio <= ACK_RATIO[1], f"{name}: {ratio:.2f} ACKs for each data segment"
 
@@ -136,8 +136,8 @@ def check_window_growth(name: str, emulated: Bulk) -> None:
 def check_end(name: str, emulated: Bulk) -> None:
     """Both sides say FIN once and have it acknowledged; nobody says RST."""
     for by_server in (True, False):
-        flags = [fields["tcp.flags"] for fields in emulated.sent(by_server)]
-        assert sum(bool(flag & FIN) for flag in flags) == 1, name
-        assert not any(flag & 4 for flag in flags), f"{name}: RST"
-        end = max(f["tcp.sequence"] + payload_length(f) for f in emulated.sent(by_server)) + 1
+        sent = emulated.sent(by_server)
+        assert not any(fields["tcp.flags"] & RST for fields in sent), f"{name}: RST"
+        (last,) = [fields for fields in sent if fields["tcp.flags"] & FIN]
+        end = last["tcp.sequence"] + payload_length(last) + 1
         assert max(f["tcp.acknowledgment"] for f in emulated.sent(not by_server)) == end, name

@@ -1,0 +1,88 @@
+"""TCP between containers on two hosts of an overlay is what recorded swarms showed (f4), at every point of the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.golden.overlay import BEGIN_NS, ENGINES, Swarm
+from tests.golden.recording import DOCKER_EXEC_NS, SECOND
+from tests.golden.tcp_bulk import Bulk, check_bulk
+from tests.golden.tcp_programs import (
+    BIG_FILE,
+    CLOSE_NS,
+    EXIT_NS,
+    REPLY_NS,
+    WINDOW_SCALE_10,
+    blocks,
+    http_client,
+    http_server,
+    request,
+)
+from tests.golden.test_overlay_wire import points, swarms
+
+O2 = "10.0.1.4"
+
+
+def ready_swarm(engine: str, cost: str) -> Swarm:
+    """The recorded machines; o1 and o2 know each other's MAC addresses, and scale windows by 10."""
+    swarm = Swarm(engine, cost)
+    swarm.create_networks()
+    swarm.run_containers()
+    for name in ("o1", "o2"):
+        namespace = swarm.net.container(name).namespace
+        namespace.sysctl["net.ipv4.neigh.default.base_reachable_time_ms"] = 600_000
+        namespace.sysctl["net.ipv4.tcp_rmem_max"] = WINDOW_SCALE_10
+    swarm.net.container("o1").ping(O2, count=1, at=BEGIN_NS - 3 * SECOND)
+    return swarm
+
+
+def download(
+    swarm: Swarm, scenario: str, path: str, writes: list[bytes], exit_ns: int = EXIT_NS, close_ns: int = CLOSE_NS
+) -> int:
+    """`docker exec o1 wget -q -O /dev/null http://10.0.1.4/...` at its recorded time; return how long the reply is."""
+    net, o1, o2 = swarm.net, swarm.net.container("o1"), swarm.net.container("o2")
+    o2.spawn(http_server(net, o2.namespace, writes, exit_ns))
+    length = sum(map(len, writes))
+    client = http_client(net, o1.namespace, O2, request(path, O2), length, close_ns)
+    start_ns = swarm.when("o1 wget -q", DOCKER_EXEC_NS, f"{scenario}-o1-eth0.pcap")
+    net.at(start_ns, lambda: o1.spawn(client))
+    return length
+
+
+@swarms
+def test_a_small_file_over_http_frame_by_frame(engine: str, cost: str) -> None:
+    """On 20.10 both ends happened to close at the same moment and their FINs crossed; on 28 httpd was the first."""
+    swarm, scenario = ready_swarm(engine, cost), "f4-tcp-small"
+    header, body = swarm.said(f"{scenario}-o1-eth0", 210), swarm.said(f"{scenario}-o1-eth0", 25)
+    if engine == "20.10":
+        net, o1, o2 = swarm.net, swarm.net.container("o1"), swarm.net.container("o2")
+        o2.spawn(http_server(net, o2.namespace, [header, body], exit_ns=REPLY_NS))
+        start_ns = swarm.when("o1 wget -q", DOCKER_EXEC_NS, f"{scenario}-o1-eth0.pcap")
+        client = http_client(net, o1.namespace, O2, request("/small.txt", O2), 235, crossing_ns(cost))
+        net.at(start_ns, lambda: o1.spawn(client))
+    else:
+        download(swarm, scenario, "/small.txt", [header, body], close_ns=1_000_000)
+    swarm.net.run()
+    for point in points(engine):
+        swarm.check(scenario, point)
+
+
+def crossing_ns(cost: str) -> int:
+    """How long after its last byte the client closes, for its FIN to leave when httpd's does.
+
+    That is `REPLY_NS` after httpd wrote; with a cost the client was woken later, and httpd's timer began earlier.
+    """
+    return REPLY_NS if cost == "none" else REPLY_NS - 60_000
+
+
+@pytest.mark.parametrize("cost", ["linux", "none"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_megabyte_over_http(engine: str, cost: str) -> None:
+    swarm, scenario = ready_swarm(engine, cost), "f4-tcp-1MB"
+    header = swarm.said(f"{scenario}-o1-eth0", 192)
+    download(swarm, scenario, "/big.bin", blocks(header, BIG_FILE))
+    swarm.net.run()
+    for point in ("o1-eth0", "underlay"):
+        recorded, emulated = swarm.both(scenario, point, first=f"{scenario}-o1-eth0.pcap")
+        assert all("tcp.flags" in seen.fields for seen in [*recorded, *emulated])
+        check_bulk(f"{engine} {scenario}-{point}", Bulk(recorded, O2), Bulk(emulated, O2), swarm.correspondence)
