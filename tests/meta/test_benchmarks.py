@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,7 @@ def test_tcp_bulk_sends_every_byte_once_in_full_segments_at_the_rate_of_the_link
     arrived = [packet.time_ns for packet in packets if len(packet.data) == 1514]
     assert sum(size for size in sizes if size > 0) == 300 * SEGMENT
     assert len(arrived) >= 290, "the rest are the ends of 64 KiB pieces"
-    gaps = [later - earlier for earlier, later in zip(arrived, arrived[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(arrived)]
     assert min(gaps) == 1514 * 8, "1 Gbit/s"
     assert prepared.frame_hops() >= 300 * 3 + 100 * 3
 
