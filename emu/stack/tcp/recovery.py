@@ -138,6 +138,10 @@ class LossRecovery(AckJudge):
         """What a loss probe repeats when there is no new data: the last segment."""
         return self._board.queue[-1]
 
+    def queued(self) -> list[SentSegment]:
+        """What is sent and not acknowledged, in stream order."""
+        return self._board.unacknowledged()
+
     def _after_idle(self, now_ns: int) -> None:
         """Nothing was in flight for a while: the window shrinks by half per timeout (RFC 2861, 5681 section 4.1)."""
         idle_ns = now_ns - self._last_sent_ns

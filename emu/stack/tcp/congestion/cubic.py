@@ -26,7 +26,8 @@ class Cubic(CongestionControl):
     K the time at which W reaches W_max, the window at the loss; never below what Reno would have reached (the
     Reno-friendly region: 9/17 of a segment per round trip up to the window before the loss, then one segment). Fast
     convergence: a loss below the last W_max lets go of 15 % more. It grows at most by half per round trip.
-    Integers throughout. W(t) is worked out anew when the window changes or after 1/32 s, as in Linux.
+    W(t) is worked out anew when a window changes or after 1/32 s, as in Linux. Integers throughout; what was
+    acknowledged at a slower pace counts for at most one segment at a faster one.
     """
 
     __slots__ = (
@@ -78,11 +79,18 @@ class Cubic(CongestionControl):
         if self._est_credit >= 17 * cwnd:
             self._est_credit -= 17 * cwnd
             self._est += self.mss
-        self._credit = credit = self._credit + delivered
-        if credit >= self._pace:
-            grown = credit // self._pace
-            self._credit = credit - grown * self._pace
-            self.cwnd = cwnd + grown * self.mss
+            self._last_cwnd = -1
+        pace = self._pace
+        credit = self._credit
+        if credit >= pace:
+            credit = 0
+            cwnd += self.mss
+        credit += delivered
+        if credit >= pace:
+            cwnd += credit // pace * self.mss
+            credit %= pace
+        self._credit = credit
+        self.cwnd = cwnd
 
     def _follow(self, cwnd: int, rtt_ns: int, now_ns: int) -> None:
         """Works out how many bytes must be acknowledged for one more segment of window."""
