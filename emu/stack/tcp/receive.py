@@ -44,9 +44,7 @@ class Receiver:
 
     def __init__(self, settings: TcpSettings, window: ReceiveWindow) -> None:
         self.window = window
-        self.acks = AckPolicy(
-            settings.delayed_ack_min_ns, settings.delayed_ack_max_ns, settings.clock_granularity_ns
-        )
+        self.acks = AckPolicy(settings.delayed_ack_min_ns, settings.delayed_ack_max_ns, settings.clock_granularity_ns)
         self.rcv_nxt = 0
         self.received = 0
         self.unread = 0
@@ -77,10 +75,11 @@ class Receiver:
         self.unread += size
         self._chunks.append(payload)
         window = self.window
-        window.memory += 2 * size + (size if size < 640 else 640)
+        window.memory += (1 << (size + 639).bit_length()) + 256 + size
         acks = self.acks
         if size >= window.segment_size:
-            window.segment_size = size if size < window.advertised_mss else window.advertised_mss
+            if size != window.segment_size:
+                window.learn_size(size)
             if push and acks.pushed == 0:
                 acks.pushed = 1
         else:
@@ -131,21 +130,19 @@ class Receiver:
             self._fin_sequence = (end - 1) & MASK
         before = self.out_of_order.bytes
         duplicate = self.out_of_order.insert(sequence, payload, end)
-        self.window.memory += memory_of(self.out_of_order.bytes - before)
+        added = self.out_of_order.bytes - before
+        if added:
+            self.window.memory += memory_of(added)
         if duplicate is not None:
             self.note_duplicate(*duplicate)
 
     def _take_what_follows(self) -> None:
         """The gap before the first piece is filled, perhaps (RFC 5681, section 4.2: then acknowledge at once)."""
-        queue = self.out_of_order
-        before = queue.bytes
-        for payload in queue.take(self.rcv_nxt):
+        for payload in self.out_of_order.take(self.rcv_nxt):
             self.rcv_nxt = (self.rcv_nxt + len(payload)) & MASK
             self.received += len(payload)
             self.unread += len(payload)
             self._chunks.append(payload)
-            self.window.memory += memory_of(len(payload))
-        self.window.memory = max(0, self.window.memory - memory_of(before - queue.bytes))
         self.acks.now = True
 
     def _take_fin(self) -> None:
