@@ -14,6 +14,7 @@ from emu.stack.tcp.timers import NEVER, expiry_ns
 
 QUICK_ACKS_MAX = 16
 
+
 class AckPolicy:
     """What the receiver owes the peer.
 

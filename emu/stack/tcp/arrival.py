@@ -55,11 +55,10 @@ def _is_repeated_syn(connection: Connection, segment: Segment) -> bool:
 def _is_acceptable(connection: Connection, segment: Segment, now_ns: int) -> bool:
     """Check timestamps (PAWS), sequence number, RST and SYN; answer what cannot be true (RFC 5961)."""
     flags = segment.flags
-    if segment.timestamp is not None and connection.timestamps_on and not flags & RST:
-        if _is_too_old(connection, segment, now_ns):
-            connection.paws_rejected += 1
-            _answer_unacceptable(connection, segment, now_ns)
-            return False
+    if not flags & RST and _is_too_old(connection, segment, now_ns):
+        connection.paws_rejected += 1
+        _answer_unacceptable(connection, segment, now_ns)
+        return False
     receiver = connection.receiver
     rcv_nxt = receiver.rcv_nxt
     limit = (rcv_nxt + receiver.window.remaining(rcv_nxt)) & MASK
@@ -84,7 +83,8 @@ def _is_acceptable(connection: Connection, segment: Segment, now_ns: int) -> boo
 def _is_too_old(connection: Connection, segment: Segment, now_ns: int) -> bool:
     """PAWS (RFC 7323, section 5): its timestamp is older than one seen already."""
     timestamp = segment.timestamp
-    assert timestamp is not None
+    if timestamp is None or not connection.timestamps_on:
+        return False
     behind = (connection.ts_recent - timestamp) & MASK
     if not 0 < behind < 0x80000000:
         return False
@@ -145,10 +145,10 @@ def _remember_timestamp(connection: Connection, segment: Segment, now_ns: int) -
     timestamp = segment.timestamp
     if timestamp is None or not connection.timestamps_on:
         return
-    if seq_leq(segment.sequence, connection.receiver.window.left_edge):
-        if not (timestamp - connection.ts_recent) & 0x80000000:
-            connection.ts_recent = timestamp
-            connection.ts_recent_ns = now_ns
+    is_older = (timestamp - connection.ts_recent) & 0x80000000
+    if seq_leq(segment.sequence, connection.receiver.window.left_edge) and not is_older:
+        connection.ts_recent = timestamp
+        connection.ts_recent_ns = now_ns
 
 
 # -- acknowledgment ---------------------------------------------------------------------------------------------------
@@ -233,11 +233,10 @@ def _take_data(connection: Connection, segment: Segment, now_ns: int) -> None:
         age_ns = connection.echo_age_ns(segment, now_ns)
         if age_ns is not None:
             receiver.window.measure_round_trip(segment.timestamp_echo, age_ns)
-    if connection.read_shut and segment.payload:
-        receiver.take(segment.sequence, segment.payload, is_fin, segment.flags & PSH != 0, now_ns, connection.rtt.rto_ns)
+    push = segment.flags & PSH != 0
+    receiver.take(segment.sequence, segment.payload, is_fin, push, now_ns, connection.rtt.rto_ns)
+    if connection.read_shut:
         receiver.discard()
-    else:
-        receiver.take(segment.sequence, segment.payload, is_fin, segment.flags & PSH != 0, now_ns, connection.rtt.rto_ns)
     if receiver.fin_taken:
         _take_fin(connection, now_ns)
 

@@ -11,7 +11,16 @@ class Keepalive:
     idle_ns, interval_ns, count: TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT. deadline_ns: when to look next.
     """
 
-    __slots__ = ("_granularity_ns", "_probes", "count", "deadline_ns", "enabled", "idle_ns", "interval_ns", "last_heard_ns")
+    __slots__ = (
+        "_granularity_ns",
+        "_probes",
+        "count",
+        "deadline_ns",
+        "enabled",
+        "idle_ns",
+        "interval_ns",
+        "last_heard_ns",
+    )
 
     def __init__(self, idle_ns: int, interval_ns: int, count: int, granularity_ns: int) -> None:
         self._granularity_ns = granularity_ns

@@ -1,4 +1,4 @@
-"""Segments that open a connection: the SYN a listener gets, and what answers our own SYN (RFC 9293, 3.10.7.2 and .3)."""
+"""Segments that open a connection: the SYN a listener gets, and what answers our SYN (RFC 9293, 3.10.7.2, 3.10.7.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data that arrived ahead of its turn: kept until the gap before it is filled, reported by SACK (RFC 2018, RFC 2883)."""
+"""Data that arrived ahead of its turn: kept until the gap is filled, reported by SACK (RFC 2018, RFC 2883)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections import deque
 
 from emu.stack.tcp.ack_policy import AckPolicy
 from emu.stack.tcp.reassembly import Block, OutOfOrderQueue
-from emu.stack.tcp.receive_window import DEFAULT_SEGMENT, ReceiveWindow, memory_of
+from emu.stack.tcp.receive_window import DEFAULT_SEGMENT, SMALL, ReceiveWindow, memory_of
 from emu.stack.tcp.seq import MASK, seq_diff, seq_leq, seq_lt
 from emu.stack.tcp.settings import TcpSettings
 from emu.stack.tcp.timers import NEVER
@@ -73,9 +73,12 @@ class Receiver:
         self.rcv_nxt = (self.rcv_nxt + size) & MASK
         self.received += size
         self.unread += size
-        self._chunks.append(payload)
         window = self.window
-        window.memory += (1 << (size + 639).bit_length()) + 256 + size
+        if size <= SMALL:
+            self._append_small(payload)
+        else:
+            self._chunks.append(payload)
+            window.memory += (1 << (size + 639).bit_length()) + 256 + size  # memory_of(size)
         acks = self.acks
         if size >= window.segment_size:
             if size != window.segment_size:
@@ -87,6 +90,17 @@ class Receiver:
         acks.data_arrived(now_ns, window.offered, window.segment_size, rto_ns)
         if size >= _LARGE_SEGMENT and window.grow(size) and not acks.quick:
             acks.quick = 1
+
+    def _append_small(self, payload: bytes) -> None:
+        """Keep a small segment together with the one before it."""
+        chunks = self._chunks
+        if chunks and len(chunks[-1]) + len(payload) <= SMALL:
+            self.window.memory -= memory_of(len(chunks[-1]))
+            chunks[-1] += payload
+            self.window.memory += memory_of(len(chunks[-1]))
+        else:
+            chunks.append(payload)
+            self.window.memory += memory_of(len(payload))
 
     def _measure_small(self, size: int, push: bool) -> None:
         """Learn from a segment that is not full: two of the same size are what the peer calls full."""
@@ -104,10 +118,10 @@ class Receiver:
             self.note_duplicate(sequence, end)
             self.something_is_wrong()
             return
-        if not seq_lt(sequence, (rcv_nxt + self.window.remaining(rcv_nxt)) & MASK):
-            if sequence != rcv_nxt or payload:
-                self.something_is_wrong()
-                return
+        is_beyond = not seq_lt(sequence, (rcv_nxt + self.window.remaining(rcv_nxt)) & MASK)
+        if is_beyond and (sequence != rcv_nxt or payload):  # a bare FIN needs no window
+            self.something_is_wrong()
+            return
         if seq_lt(rcv_nxt, sequence):
             self._take_out_of_order(sequence, payload, is_fin, end)
             return

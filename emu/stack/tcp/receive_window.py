@@ -20,6 +20,8 @@ SCALE_MAX = 14
 DEFAULT_SEGMENT = 536
 INITIAL_SEGMENTS = 10
 INITIAL_RATIO = 128
+SMALL = 384
+"""Small segments are put together in one piece of memory as long as they fit."""
 
 
 def memory_of(size: int) -> int:
@@ -55,12 +57,12 @@ class ReceiveWindow:
     __slots__ = (
         "_autotuned",
         "_buffer_max",
-        "echo",
         "_measured_bytes",
         "_measured_ns",
         "_round_bytes",
         "advertised_mss",
         "buffer",
+        "echo",
         "left_edge",
         "memory",
         "offered",

@@ -132,9 +132,7 @@ class Sender:
         if receiver.out_of_order.blocks:
             mss -= 4 + 8 * len(receiver.out_of_order.blocks[:3])
         window = self.snd_wnd - ((self.snd_nxt - self.snd_una) & MASK)
-        short_allowed = (
-            self.no_delay or self.fin_wanted or seq_diff(self.small_end, self.snd_una) <= 0
-        )  # Nagle, Minshall
+        short_allowed = self.no_delay or self.fin_wanted or seq_diff(self.small_end, self.snd_una) <= 0  # Nagle
         packet_max = min(self.recovery.cwnd // mss >> 1, GSO_PAYLOAD_MAX // mss) or 1
         in_packet = 0
         while unsent:

@@ -25,11 +25,7 @@ def may_begin_anew(connection: Connection, segment: Segment) -> bool:
     if seq_lt(connection.receiver.rcv_nxt, segment.sequence):
         return True
     timestamp = segment.timestamp
-    return (
-        connection.timestamps_on
-        and timestamp is not None
-        and bool((connection.ts_recent - timestamp) & 0x80000000)
-    )
+    return connection.timestamps_on and timestamp is not None and bool((connection.ts_recent - timestamp) & 0x80000000)
 
 
 def next_iss(connection: Connection) -> int:
