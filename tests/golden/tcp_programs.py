@@ -53,19 +53,20 @@ def http_client(
     question: bytes,
     expected: int,
     close_ns: int = CLOSE_NS,
-    port: int = 80,
+    close_at_ns: int | None = None,
 ) -> Program:
-    """Connect, ask, read the reply and close; None of the reply may be missing.
+    """Connect, ask, read the reply and close; none of the reply may be missing.
 
-    expected: the length of the whole reply. close_ns: how long the client thinks after its last byte.
+    expected: the length of the whole reply. close_ns: how long the client thinks after its last byte. close_at_ns: the
+    virtual time at which it closes instead.
     """
     socket = namespace.tcp_socket()
-    yield socket.connect(address, port)
+    yield socket.connect(address, 80)
     yield net.timeout(REQUEST_NS)
     yield socket.send(question)
     received = yield from read(socket, expected)
     assert received == expected, f"{received} of {expected} bytes came"
-    yield net.timeout(close_ns)
+    yield net.timeout(close_ns if close_at_ns is None else close_at_ns - net.now)
     socket.close()
 
 
@@ -76,7 +77,7 @@ def http_server(
     exit_ns: int = EXIT_NS,
     waits_for_client: bool = False,
     connections: int = 1,
-    reply_ns: int = REPLY_NS,
+    close_at_ns: int | None = None,
 ) -> Program:
     """Answer with the given writes, then close.
 
@@ -93,11 +94,11 @@ def http_server(
             asked += yield socket.recv()
         for index, data in enumerate(writes):
             if index < 2:
-                yield net.timeout(reply_ns)
+                yield net.timeout(REPLY_NS)
             yield socket.send(data)
         if waits_for_client:
             assert (yield socket.recv()) == b""
-        yield net.timeout(exit_ns)
+        yield net.timeout(exit_ns if close_at_ns is None else close_at_ns - net.now)
         socket.close()
     listener.close()
 

@@ -7,8 +7,6 @@ by its sizes, counts and growth; see `tests.golden.tcp_bulk`.
 
 from __future__ import annotations
 
-import pytest
-
 from tests.golden.compare import Seen
 from tests.golden.recording import DOCKER_EXEC_NS, PROCESS_NS, SECOND, Recording, Run
 from tests.golden.tcp_bulk import Bulk, check_bulk
@@ -100,25 +98,3 @@ def test_a_megabyte_over_http(recording: Recording) -> None:
         recorded, emulated = run.both(point)
         check_bulk(f"{recording} {scenario}-{point}", Bulk(recorded, C2), Bulk(emulated, C2), run.correspondence)
     assert sum(payload_length(seen.fields) for seen in run.frames("c1-eth0") if seen.fields["ip.src"] == C2) == expected
-
-
-@pytest.mark.parametrize("cost", ["linux", "none"])
-def test_the_address_nobody_has_is_unreachable_for_tcp_after_three_questions(cost: str) -> None:
-    """a5: `curl http://172.17.0.79/`: EHOSTUNREACH after 3.06 s."""
-    run = recorded_run(Recording("29", cost), "a5-unused")
-    after = "a5-unused-c2-eth0.pcap"
-    c1, seen = run.container("c1"), []
-    start_ns = run.command("curl -sS --max-time 10", PROCESS_NS, after=after)
-
-    def curl():  # type: ignore[no-untyped-def]
-        socket = c1.namespace.tcp_socket()
-        try:
-            yield socket.connect("172.17.0.79", 80)
-        except OSError as error:
-            seen.append((error.strerror, run.net.now - start_ns))
-
-    run.net.at(start_ns, lambda: c1.spawn(curl()))
-    run.net.run()
-    ((text, waited_ns),) = seen
-    assert text == "No route to host"
-    assert waited_ns == pytest.approx(3_057_000_000, rel=0.02)

@@ -140,9 +140,11 @@ def test_g8_data_without_an_answer_is_repeated_and_the_peer_comes_back_with_rst(
     lan.acquaint("h1")
     net, h1, h2 = lan.net, lan.host("h1"), lan.host("h2")
 
+    port = recorded_port("g8-tcp-data-retry-h1")
+
     def server() -> Generator[Any, Any, None]:
         listener = h2.namespace.tcp_socket()
-        listener.bind(port=5001)
+        listener.bind(port=port)
         listener.listen()
         socket = yield listener.accept()
         yield net.timeout(BEGIN_NS + 25_121_600_000 - net.now)
@@ -151,7 +153,7 @@ def test_g8_data_without_an_answer_is_repeated_and_the_peer_comes_back_with_rst(
 
     def client() -> Generator[Any, Any, None]:
         socket = h1.namespace.tcp_socket()
-        yield socket.connect(H2, recorded_port("g8-tcp-data-retry-h1"))
+        yield socket.connect(H2, port)
         yield socket.send(b"first")
         yield net.timeout(2 * SECOND)
         yield socket.send(b"second: the link is down now")

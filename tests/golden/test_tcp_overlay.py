@@ -11,7 +11,6 @@ from tests.golden.tcp_programs import (
     BIG_FILE,
     CLOSE_NS,
     EXIT_NS,
-    REPLY_NS,
     WINDOW_SCALE_10,
     blocks,
     http_client,
@@ -53,26 +52,20 @@ def download(
 def test_a_small_file_over_http_frame_by_frame(engine: str, cost: str) -> None:
     """On 20.10 both ends happened to close at the same moment and their FINs crossed; on 28 httpd was the first."""
     swarm, scenario = ready_swarm(engine, cost), "f4-tcp-small"
+    swarm.net.underlay.links[0].set(delay="5us")  # without a delay nothing can cross
     header, body = swarm.said(f"{scenario}-o1-eth0", 210), swarm.said(f"{scenario}-o1-eth0", 25)
     if engine == "20.10":
         net, o1, o2 = swarm.net, swarm.net.container("o1"), swarm.net.container("o2")
-        o2.spawn(http_server(net, o2.namespace, [header, body], exit_ns=REPLY_NS))
         start_ns = swarm.when("o1 wget -q", DOCKER_EXEC_NS, f"{scenario}-o1-eth0.pcap")
-        client = http_client(net, o1.namespace, O2, request("/small.txt", O2), 235, crossing_ns(cost))
+        end_ns = start_ns + 1_000_000
+        o2.spawn(http_server(net, o2.namespace, [header, body], close_at_ns=end_ns))
+        client = http_client(net, o1.namespace, O2, request("/small.txt", O2), 235, close_at_ns=end_ns)
         net.at(start_ns, lambda: o1.spawn(client))
     else:
         download(swarm, scenario, "/small.txt", [header, body], close_ns=1_000_000)
     swarm.net.run()
     for point in points(engine):
         swarm.check(scenario, point)
-
-
-def crossing_ns(cost: str) -> int:
-    """How long after its last byte the client closes, for its FIN to leave when httpd's does.
-
-    That is `REPLY_NS` after httpd wrote; with a cost the client was woken later, and httpd's timer began earlier.
-    """
-    return REPLY_NS if cost == "none" else REPLY_NS - 60_000
 
 
 @pytest.mark.parametrize("cost", ["linux", "none"])
