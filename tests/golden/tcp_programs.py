@@ -129,12 +129,20 @@ def netcat_listener(net: emu.Emulation, namespace: Namespace, port: int, end_ns:
 
 
 def line_writer(
-    net: emu.Emulation, namespace: Namespace, address: str, port: int, lines: Sequence[bytes], pause_ns: int
+    net: emu.Emulation,
+    namespace: Namespace,
+    address: tuple[str, int],
+    lines: Sequence[bytes],
+    pause_ns: int,
+    first_ns: int = REQUEST_NS,
 ) -> Program:
-    """A script: connect, `for line in lines: s.send(line); sleep(pause)`, close; it never reads."""
+    """A script: connect, `for line in lines: s.send(line); sleep(pause)`, close; it never reads.
+
+    first_ns: from the connection to the first line.
+    """
     socket = namespace.tcp_socket()
-    yield socket.connect(address, port)
-    yield net.timeout(REQUEST_NS)
+    yield socket.connect(*address)
+    yield net.timeout(first_ns)
     for line in lines:
         yield socket.send(line)
         yield net.timeout(pause_ns)

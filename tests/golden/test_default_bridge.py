@@ -25,6 +25,7 @@ from tests.golden.recording import (
     Recording,
     Run,
 )
+from tests.golden.tcp_programs import WINDOW_SCALE_10
 
 C2 = "172.17.0.3"
 GATEWAY = "172.17.0.1"
@@ -156,6 +157,7 @@ def test_udp_to_open_and_closed_ports_and_the_rate_limit_of_icmp_errors(recordin
         reachable_s=60,
         clock_scenario="a4-udp-closed-burst",
     )
+    run.container("c1").namespace.sysctl["net.ipv4.tcp_rmem_max"] = WINDOW_SCALE_10
     # in 20.10 the two had been silent for 45 s, in 28 and 29 they had just exchanged a megabyte
     run.container("c1").ping(C2, count=1, at=(5 if recording.engine == "20.10" else 90) * SECOND)
     refused: list[int] = []

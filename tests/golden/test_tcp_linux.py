@@ -40,9 +40,13 @@ costs = pytest.mark.parametrize("cost", ["linux", "none"])
 
 @dataclass(slots=True)
 class Lan:
-    """Hosts on one switch; what their interfaces show is kept."""
+    """Hosts on one switch; what their interfaces show is kept.
+
+    has_rate: the hosts' links have a rate and a delay, for a transfer to take time where work on hosts costs none.
+    """
 
     cost: str
+    has_rate: bool = False
     net: emu.Emulation = field(init=False)
     taken: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     links: dict[str, emu.Link] = field(default_factory=dict)
@@ -54,7 +58,9 @@ class Lan:
         self.net.interfaces.watch(self._watch)
         for name, address in (("h1", H1), ("h2", H2)):
             host = self.net.add_host(name)
-            self.links[name] = self.net.add_link(switch, host, subnet="10.9.0.0/24", addresses=[address])
+            link = self.links[name] = self.net.add_link(switch, host, subnet="10.9.0.0/24", addresses=[address])
+            if self.has_rate:
+                link.set(rate="1Gbit", delay="10us")
             host.namespace.sysctl["net.ipv4.tcp_rmem_max"] = WINDOW_SCALE_10
 
     def _watch(self, info: InterfaceInfo) -> Tap:
@@ -77,10 +83,10 @@ class Lan:
             mac = self.host(peer).interface("eth0").mac
             self.host(name).namespace.neighbours.add_permanent("eth0", address, mac)
 
-    def both(self, capture: str, name: str) -> tuple[list[Seen], list[Seen]]:
-        """Return what a host's eth0 shows: recorded, and emulated from `BEGIN_NS` on."""
+    def both(self, capture: str, name: str, length_ns: int = 60 * SECOND) -> tuple[list[Seen], list[Seen]]:
+        """Return what a host's eth0 shows: recorded, and emulated from `BEGIN_NS` on for `length_ns`."""
         path = FOLDER / "linux" / f"{capture}.pcap"
-        packets = [packet for packet in self.taken[f"{name}:eth0"] if packet[0] >= BEGIN_NS]
+        packets = [packet for packet in self.taken[f"{name}:eth0"] if 0 <= packet[0] - BEGIN_NS < length_ns]
         assert all(decode(data).get("tcp.checksum") != "bad" for _, data in packets), capture
         return compared(read_pcap(path)), compared(cut(packets, snap_length(path)))
 
@@ -247,7 +253,7 @@ def slowest_acknowledgment_ns(frames: list[Seen]) -> int:
 @costs
 def test_g30_a_distributions_defaults(cost: str) -> None:
     """Window scale 7: a small file frame by frame, then a megabyte."""
-    lan, capture = Lan(cost), "g30-tcp-distro-defaults"
+    lan, capture = Lan(cost, cost == "none"), "g30-tcp-distro-defaults"
     net, h1, h2 = lan.net, lan.host("h1"), lan.host("h2")
     for host in (h1, h2):
         host.namespace.sysctl["net.ipv4.tcp_rmem_max"] = 6 * 1024 * 1024
@@ -255,8 +261,8 @@ def test_g30_a_distributions_defaults(cost: str) -> None:
     big = blocks(said(f"{capture}-h1", 192), BIG_FILE)
 
     def server() -> Generator[Any, Any, None]:
-        yield from http_server(net, h2.namespace, small, exit_ns=10_000)
-        yield from http_server(net, h2.namespace, big, exit_ns=10_000)
+        yield from http_server(net, h2.namespace, small, exit_ns=100_000)
+        yield from http_server(net, h2.namespace, big, exit_ns=100_000)
 
     def client() -> Generator[Any, Any, None]:
         for path, reply, close_ns in (("/small.txt", small, 300_000), ("/big.bin", big, CLOSE_NS)):
@@ -267,7 +273,7 @@ def test_g30_a_distributions_defaults(cost: str) -> None:
     net.at(BEGIN_NS, lambda: net.spawn(client()))
     net.run()
     for name in ("h1", "h2"):
-        recorded, emulated = (split_by_syn(frames) for frames in lan.both(f"{capture}-{name}", name))
+        recorded, emulated = (split_by_syn(frames) for frames in lan.both(f"{capture}-{name}", name, SECOND))
         text = difference(f"{capture}-{name}", recorded[0], emulated[0], lan.correspondence)
         assert text is None, "\n" + str(text)
         check_bulk(f"{capture}-{name}", Bulk(recorded[1], H2), Bulk(emulated[1], H2), lan.correspondence)
@@ -282,7 +288,7 @@ def split_by_syn(frames: list[Seen]) -> tuple[list[Seen], list[Seen]]:
 @costs
 def test_g9_a_server_behind_a_smaller_mtu(cost: str) -> None:
     """h4's interface has an MTU of 1400: it announces an MSS of 1360, and sends segments of 1348 bytes."""
-    lan = Lan(cost)
+    lan = Lan(cost, cost == "none")
     net, h1 = lan.net, lan.host("h1")
     router, h4 = net.add_host("r"), net.add_host("h4")
     net.add_link(net.switches["sw"], router, subnet="10.9.0.0/24", addresses=["10.9.0.250"])
