@@ -308,7 +308,10 @@ class TcpSocket(TcpOptions):
             return _fail(event, errno.ENOTCONN)
         self._readers.append((event, size))
         if len(self._readers) == 1 and not self._wake_pending and self._is_readable(self._link):
-            self._run(self._serve_readers_and_settle)
+            cpu = self._namespace.cpu
+            if cpu is not None:
+                cpu.queue(self._charge, self._namespace.cost_socket_receive_ns)
+            self._serve_readers_and_settle(None)
         return event
 
     def _is_readable(self, link: TcpLink) -> bool:
@@ -436,11 +439,8 @@ class TcpSocket(TcpOptions):
         """Close the socket: what was sent still arrives, then a FIN; with unread data a RST instead (FACT 44)."""
         if self._is_closed:
             return
-        self._is_closed = True
-        self._fail_readers()
-        self._release_port()
-        link = self._link
-        if link is not None:
+        self._give_up()
+        if self._link is not None:
             self._run(self._close_charged)
 
     def _close_charged(self, _: object) -> None:
@@ -460,14 +460,20 @@ class TcpSocket(TcpOptions):
         """Close at once with a RST; what was not acknowledged is lost."""
         if self._is_closed:
             return
-        self._is_closed = True
-        self._fail_readers()
-        self._release_port()
+        self._give_up()
         link = self._link
         if link is not None:
             link.connection.abort(self._kernel.now)
             link.settle()
             self._fail_writers()
+
+    def _give_up(self) -> None:
+        """Nobody holds the socket any more: who still waits for it fails, and its port is free."""
+        self._is_closed = True
+        self._fail_readers()
+        if self._link is not None and not self._connected.triggered:
+            _fail(self._connected, errno.EBADF)
+        self._release_port()
 
     def _release_port(self) -> None:
         listener = self._listener

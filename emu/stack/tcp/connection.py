@@ -176,6 +176,8 @@ class Connection:
         self.heard(now_ns)
         if self.keepalive.enabled:
             self.keepalive.start(now_ns)
+        if sender.fin_wanted:
+            self.move(Happening.CLOSED_BY_PROGRAM, now_ns)
 
     def choose_path_mss(self) -> None:
         """Work out the payload of a full segment from the path's MTU, the peer's MSS and our options."""
@@ -326,12 +328,12 @@ class Connection:
         """The program has no more to send: a FIN follows the data."""
         if self.state is State.SYN_SENT:
             self.end()
+        elif self.state is State.SYN_RECEIVED:
+            self.sender.fin_wanted = True  # it goes out as soon as the connection is open
         elif self.state.may_send:
-            was_established = self.state is not State.SYN_RECEIVED
             self.move(Happening.CLOSED_BY_PROGRAM, now_ns)
             self.sender.fin_wanted = True
-            if was_established:
-                self.sender.output(now_ns)
+            self.sender.output(now_ns)
 
     def close(self, now_ns: int) -> None:
         """The program closes the socket: orderly, but with a RST when data was not read (RFC 2525, section 2.17)."""
