@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from emu.device.cable import CableDirection
     from emu.device.netdevice import NetDevice
     from emu.stack.output import Path
+    from emu.stack.tcp.handshake import Handshake
+    from emu.stack.tcp.sent_segment import SentSegment
     from emu.stack.tcp_link import TcpLink
+
+    Leaving = SentSegment | Handshake
 
 ECT_0 = 2
 _ECN_MASK = 3
@@ -102,13 +106,16 @@ class TcpOutput:
                 self._small_queue.line_entered(line)
         else:
             self._small_queue.cpu_entered()
-            cpu.queue(self._transmit_charged, frame)
+            cpu.queue(self._transmit_charged, (frame, self._link.connection.sender.leaving))
 
-    def _transmit_charged(self, frame: Frame) -> None:
+    def _transmit_charged(self, job: tuple[Frame, Leaving | None]) -> None:
+        frame, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "without a CPU frames go straight to the device"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
+        if leaving is not None:
+            leaving.left(self._kernel.now)
         self._device.transmit(frame)
         line = self._line
         if line is not None and line.per_byte:
@@ -208,11 +215,14 @@ class TcpOutput:
         if cpu is None:
             self._namespace.output.send(path, packet, packet_id)
         else:
-            cpu.queue(self._send_charged, (path, packet, packet_id))
+            cpu.queue(self._send_charged, (path, packet, packet_id, self._link.connection.sender.leaving))
 
-    def _send_charged(self, job: tuple[Path, bytes, int]) -> None:
+    def _send_charged(self, job: tuple[Path, bytes, int, Leaving | None]) -> None:
+        path, packet, packet_id, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "only charged work comes here"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
-        namespace.output.send(*job)
+        if leaving is not None:
+            leaving.left(self._kernel.now)
+        namespace.output.send(path, packet, packet_id)
