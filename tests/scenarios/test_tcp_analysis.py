@@ -29,7 +29,8 @@ NEVER = "_ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0"
 SUSPICIOUS = "tcp.analysis.flags && !(" + " || ".join(f"tcp.analysis.{remark}" for remark in HARMLESS) + ")"
 RESENT = (
     "tcp.analysis.retransmission || tcp.analysis.fast_retransmission || tcp.analysis.spurious_retransmission || "
-    "tcp.analysis.out_of_order || tcp.analysis.duplicate_ack || tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment"
+    "tcp.analysis.out_of_order || tcp.analysis.duplicate_ack || tcp.analysis.lost_segment || "
+    "tcp.analysis.ack_lost_segment"
 )
 """What an analyst would call trouble. It is among `tcp.analysis.flags`, too, but a frame may have several remarks."""
 CHECKSUMS = ("-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE")
