@@ -34,6 +34,8 @@ RESET_NOTE = "TCP reset by this side"
 class TcpOutput:
     """The way out of one connection (the `send_raw` of its machine).
 
+    has_no_socket: Linux keeps none for a connection that is in TIME-WAIT, or in FIN-WAIT-2 without a program, and answers
+        what arrives then with the IP identification 0 (recorded in g30 and f4).
     The way is resolved once and remembered until the namespace's `generation` changes (see `SendFlow`).
     """
 
@@ -49,6 +51,7 @@ class TcpOutput:
         "_plain",
         "_small_queue",
         "_with_ecn",
+        "has_no_socket",
     )
 
     def __init__(self, link: TcpLink, ident: int) -> None:
@@ -61,6 +64,7 @@ class TcpOutput:
         self._device: NetDevice
         self._line: CableDirection | None = None
         self._small_queue = SmallQueue(link)
+        self.has_no_socket = False
         self._plain: TcpFlowTemplate
         self._with_ecn: TcpFlowTemplate
 
@@ -89,7 +93,10 @@ class TcpOutput:
             self._send_slowly(sequence, acknowledgment, flags, window, timestamp, echo, options, payload, kind)
             return
         template = self._with_ecn if kind == ECN_CAPABLE else self._plain
-        ident = self._next_ident(flags, acknowledgment)
+        if self.has_no_socket or (flags & SYN and acknowledgment):
+            ident = 0
+        else:
+            self._ident = ident = (self._ident + 1) & 0xFFFF
         if options or timestamp < 0:
             data = template.stamp_options(ident, sequence, acknowledgment, flags, window, options, payload)
         else:
@@ -124,7 +131,7 @@ class TcpOutput:
 
     def _next_ident(self, flags: int, acknowledgment: int) -> int:
         """Return the IP identification: 0 in a SYN-ACK, otherwise one more than the segment before (FACT 33)."""
-        if self._link.answers_without_ident or (flags & SYN and acknowledgment):
+        if self.has_no_socket or (flags & SYN and acknowledgment):
             return 0
         self._ident = ident = (self._ident + 1) & 0xFFFF
         return ident
