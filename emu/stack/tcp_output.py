@@ -34,8 +34,8 @@ RESET_NOTE = "TCP reset by this side"
 class TcpOutput:
     """The way out of one connection (the `send_raw` of its machine).
 
-    has_no_socket: Linux keeps none for a connection that is in TIME-WAIT, or in FIN-WAIT-2 without a program, and answers
-        what arrives then with the IP identification 0 (recorded in g30 and f4).
+    has_no_socket: Linux keeps none for a connection that is in TIME-WAIT, or in FIN-WAIT-2 without a program, and
+        answers what arrives then with the IP identification 0 (recorded in g30 and f4).
     The way is resolved once and remembered until the namespace's `generation` changes (see `SendFlow`).
     """
 
