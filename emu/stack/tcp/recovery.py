@@ -320,8 +320,8 @@ class LossRecovery(AckJudge):
         """What is to be done now that `deadline_ns` has come.
 
         While a probe may be sent, it takes the place of the timeout, which starts anew after it (FACT 43: 205 ms, then
-        208 ms). With the kernel's clock (4 ms) the deadline is first rounded up as Linux's timer wheel would, then `deadline_ns`
-        is later and there is nothing to do yet.
+        208 ms). With the kernel's clock (4 ms) the deadline is first rounded up as Linux's timer wheel would, then
+        `deadline_ns` is later and there is nothing to do yet.
         """
         deadline_ns = self.deadline_ns
         if now_ns < deadline_ns:
