@@ -16,11 +16,15 @@ from emu.wire.tcp_flow import TcpFlowTemplate
 from emu.wire.tcp_options import segment_options
 
 if TYPE_CHECKING:
-    from emu.device.cable import CableDirection
+    from emu.device.cable_direction import CableDirection
     from emu.device.netdevice import NetDevice
     from emu.stack.neighbour import Neighbour
     from emu.stack.output import Path
+    from emu.stack.tcp.handshake import Handshake
+    from emu.stack.tcp.sent_segment import SentSegment
     from emu.stack.tcp_link import TcpLink
+
+    Leaving = SentSegment | Handshake
 
 ECT_0 = 2
 _ECN_MASK = 3
@@ -31,7 +35,8 @@ RESET_NOTE = "TCP reset by this side"
 class TcpOutput:
     """The way out of one connection (the `send_raw` of its machine).
 
-    has_no_socket: Linux keeps none in TIME-WAIT, and segments then have the IP identification 0.
+    has_no_socket: Linux keeps none for a connection that is in TIME-WAIT, or in FIN-WAIT-2 without a program, and
+        answers what arrives then with the IP identification 0 (recorded in g30 and f4).
     What the peer acknowledges confirms its neighbour entry, so a stream that advances needs no ARP (Linux's
     sk_dst_confirm). The way is resolved once and remembered until the namespace's `generation` changes (`SendFlow`).
     """
@@ -119,13 +124,16 @@ class TcpOutput:
                 self._small_queue.line_entered(line)
         else:
             self._small_queue.cpu_entered()
-            cpu.queue(self._transmit_charged, frame)
+            cpu.queue(self._transmit_charged, (frame, self._link.connection.sender.leaving))
 
-    def _transmit_charged(self, frame: Frame) -> None:
+    def _transmit_charged(self, job: tuple[Frame, Leaving | None]) -> None:
+        frame, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "without a CPU frames go straight to the device"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
+        if leaving is not None:
+            leaving.left(self._kernel.now)
         self._device.transmit(frame)
         line = self._line
         if line is not None and line.per_byte:
@@ -232,11 +240,14 @@ class TcpOutput:
         if cpu is None:
             self._namespace.output.send(path, packet, packet_id)
         else:
-            cpu.queue(self._send_charged, (path, packet, packet_id))
+            cpu.queue(self._send_charged, (path, packet, packet_id, self._link.connection.sender.leaving))
 
-    def _send_charged(self, job: tuple[Path, bytes, int]) -> None:
+    def _send_charged(self, job: tuple[Path, bytes, int, Leaving | None]) -> None:
+        path, packet, packet_id, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "only charged work comes here"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
-        namespace.output.send(*job)
+        if leaving is not None:
+            leaving.left(self._kernel.now)
+        namespace.output.send(path, packet, packet_id)
