@@ -7,8 +7,15 @@ from dataclasses import dataclass
 CAPTURES: dict[str, tuple[str, ...]] = {
     "bridge-udp": ("none", "receiver", "all"),
     "overlay-udp": ("none", "underlay"),
+    "tcp-bulk": ("none", "receiver"),
 }
 """Workload -> what can be captured in it."""
+
+DEFAULT_COUNT = {"bridge-udp": 200_000, "overlay-udp": 200_000, "tcp-bulk": 69_061}
+"""Workload -> how many datagrams, or full segments of data, unless asked otherwise; 69,061 segments are 100 MB."""
+
+SEGMENT = 1448
+"""Bytes of data in a full TCP segment: an MTU of 1500 less two headers of 20 and the timestamp option's 12."""
 
 
 class BenchmarkError(Exception):
@@ -17,7 +24,10 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is measured: the workload's name, what is captured, checksums or not, how many datagrams."""
+    """What is measured: the workload's name, what is captured, checksums or not, how many datagrams.
+
+    In `tcp-bulk` a full segment of data, with its share of the acknowledgments, counts as a datagram.
+    """
 
     workload: str
     capture: str

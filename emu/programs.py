@@ -13,6 +13,7 @@ from emu.dhcp import wait_for_own_leases, wait_for_target
 from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotFound, NotSupported
 from emu.raw import Sniffer, send_frame
+from emu.stack.tcp_options import OPTION_NAMES as TCP_OPTIONS
 from emu.task import Program, Task, checked_script
 from emu.traffic.ping import Ping, PingResult
 from emu.traffic.ping_options import PingOptions, ping_options
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from emu.cnm.sandbox import Sandbox
     from emu.emulation import Emulation
     from emu.stack.namespace import Namespace
+    from emu.stack.tcp_socket import TcpSocket
     from emu.stack.udp_socket import UdpSocket
 
 
@@ -147,6 +149,36 @@ class Programs(ABC):
         socket.bind(address, port)
         return socket
 
+    def tcp_listen(self, port: int = 0, address: str = "0.0.0.0", backlog: int = 128) -> TcpSocket:
+        """A listening TCP socket for a process: `connection = yield socket.accept()`.
+
+        port: 0 takes a free one. backlog: how many connections may wait to be accepted.
+        Raises OSError as Linux does, such as "Address already in use".
+        """
+        socket: TcpSocket = self.namespace.tcp_socket()
+        socket.bind(address, port)
+        socket.listen(backlog)
+        return socket
+
+    def tcp_connect(self, target: Programs | str, port: int, *, source_port: int = 0, **options: Any) -> TcpSocket:
+        """A TCP socket that connects at once: `yield socket.connected`, `yield socket.send(data)`, `socket.recv()`.
+
+        source_port: 0 takes a free one. options: of the socket, set before it connects, such as `no_delay=True`,
+        `congestion="reno"`, `receive_buffer=1 << 20`.
+        Raises NotFound for a name that does not resolve. What goes wrong later fails the events, as Linux words it.
+        """
+        self._shown(target, "tcp_connect")
+        socket: TcpSocket = self.namespace.tcp_socket()
+        for name, value in options.items():
+            if name not in TCP_OPTIONS:
+                raise InvalidValue(f'tcp_connect: unknown option "{name}": expected {", ".join(TCP_OPTIONS)}')
+            setattr(socket, name, value)
+        address = self.find_address(target, "tcp")
+        if source_port:
+            socket.bind(port=source_port)
+        socket.connect(address, port)
+        return socket
+
     def udp_flow(
         self,
         target: Programs | str,
@@ -265,16 +297,8 @@ class Programs(ABC):
         """Not built yet."""
         self._refuse("serve_http")
 
-    def tcp_listen(self, *_: Any, **__: Any) -> NoReturn:
-        """Not built yet."""
-        self._refuse("tcp_listen")
-
-    def tcp_connect(self, *_: Any, **__: Any) -> NoReturn:
-        """Not built yet."""
-        self._refuse("tcp_connect")
-
     def _refuse(self, what: str) -> NoReturn:
-        raise NotSupported(f"{what} is not built yet; use ping, udp or spawn")
+        raise NotSupported(f"{what} is not built yet; use ping, udp, tcp_listen, tcp_connect or spawn")
 
 
 def _ping_flags(options: PingOptions) -> str:

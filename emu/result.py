@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from emu.device.impairments.statistics import LineStatistics
 from emu.cnm.ipam.dhcp_service import LeaseEntry
+from emu.device.impairments.statistics import LineStatistics
 from emu.version import __version__
 
 
