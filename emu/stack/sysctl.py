@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from emu.kernel.errors import InvalidValue, NotFound
+from emu.stack.tcp.settings import LIMITS
 from emu.stack.tcp.settings import SYSCTLS as TCP_SYSCTLS
 
 DEFAULTS: dict[str, int] = {
@@ -50,7 +51,7 @@ class Sysctls:
     A `net.ipv4.neigh.<device>.<setting>` that was not set follows `net.ipv4.neigh.default.<setting>`.
     on_change: called with the name after every change.
     Raises NotFound for a setting that has no meaning here (nothing is accepted and then ignored), InvalidValue for
-    a value that is not an integer of at least 0.
+    a value that is not an integer of at least 0, or outside of the setting's range.
     Limits: the range of local ports is two settings, `…port_range_min` and `…port_range_max`.
     """
 
@@ -78,6 +79,9 @@ class Sysctls:
             raise _unknown(name)
         if type(value) is not int or value < 0:
             raise InvalidValue(f'sysctl "{name}": expected an integer of at least 0, got {value!r}')
+        least, most = LIMITS.get(name, (value, value))
+        if not least <= value <= most:
+            raise InvalidValue(f'sysctl "{name}": expected {least} to {most}, got {value}')
         self._values[name] = value
         self._on_change(name)
 

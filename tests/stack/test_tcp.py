@@ -568,8 +568,13 @@ def test_an_impossible_port_is_refused(port):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("ttl", 0), ("tos", 256), ("congestion", "vegas"), ("maximum_segment", 20), ("keep_count", 0), ("send_buffer", 0)],
-)
+    [
+        ("ttl", 0), ("tos", 256), ("congestion", "vegas"), ("congestion", ["reno"]), ("maximum_segment", 20),
+        ("keep_count", 0), ("keep_count", 128), ("keep_idle_ns", 32768 * SECOND), ("keep_interval_ns", 1.5),
+        ("send_buffer", 0), ("linger_ns", -1), ("linger_ns", "1s"), ("no_delay", "yes"), ("keep_alive", 1),
+        ("quick_ack", None), ("user_timeout_ns", "1s"),
+    ],
+)  # fmt: skip
 def test_an_impossible_option_is_refused(option, value):
     _, h1, _ = two_hosts()
     with pytest.raises(InvalidValue, match="expected"):
@@ -634,6 +639,49 @@ def test_the_tcp_of_a_namespace_has_the_default_congestion_control_of_linux():
     _, h1, _ = two_hosts()
     assert isinstance(h1.tcp, Tcp)
     assert h1.tcp.congestion == "cubic"
+
+
+def test_the_congestion_control_of_a_namespace_is_what_new_connections_get():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+    h1.tcp.congestion = "reno"
+    with pytest.raises(InvalidValue, match="congestion control 'bbr': expected \"cubic\" or \"reno\""):
+        h1.tcp.congestion = "bbr"
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        return socket.info().congestion
+
+    assert run(world, client()) == ["reno"]
+
+
+def test_what_belongs_to_the_syn_is_not_changed_any_more_when_it_has_left():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+    socket = h1.tcp_socket()
+    socket.connect(H2, 80)
+    with pytest.raises(InvalidValue, match="before the connection is opened"):
+        socket.maximum_segment = 500
+    with pytest.raises(InvalidValue, match="before the connection is opened"):
+        socket.congestion = "reno"
+
+
+def test_quick_acks_can_be_switched_off_before_the_connection_is_opened():
+    """The ACK of the SYN-ACK then rides on the first data."""
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        socket.quick_ack = False
+        yield socket.connect(H2, 80)
+        yield world.kernel.timeout(SECOND // 50)
+        yield socket.send(b"x")
+        yield socket.recv()
+
+    run(world, client())
+    assert [len(view.payload) for *_, view in segments(world)][:3] == [0, 0, 1]
 
 
 def test_a_syn_with_fin_is_not_answered():

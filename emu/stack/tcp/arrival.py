@@ -64,6 +64,8 @@ def _is_acceptable(connection: Connection, segment: Segment, now_ns: int) -> boo
     limit = (rcv_nxt + receiver.window.remaining(rcv_nxt)) & MASK
     if seq_lt(segment.end, receiver.window.left_edge) or seq_lt(limit, segment.sequence):
         if flags & RST:
+            if _is_reset_before_fin(connection, segment):
+                connection.was_reset()
             return False
         if flags & SYN and connection.state is not State.SYN_RECEIVED:
             connection.challenge(now_ns)
@@ -120,13 +122,20 @@ def _answer_unacceptable(connection: Connection, segment: Segment, now_ns: int) 
 
 
 def _take_reset(connection: Connection, segment: Segment, now_ns: int) -> None:
-    """Believe a RST at exactly the expected number, or at the end of what was SACKed; challenge any other one."""
+    """Believe a RST at exactly the expected number, or at the end of all that was SACKed; challenge any other one."""
     receiver = connection.receiver
-    expected = [receiver.rcv_nxt, *(right for _, right in receiver.out_of_order.blocks)]
-    if segment.sequence in expected:
+    rcv_nxt = receiver.rcv_nxt
+    ends = [(right - rcv_nxt) & MASK for _, right in receiver.out_of_order.blocks]
+    if (segment.sequence - rcv_nxt) & MASK in (0, max(ends, default=0)) or _is_reset_before_fin(connection, segment):
         connection.was_reset()
     else:
         connection.challenge(now_ns)
+
+
+def _is_reset_before_fin(connection: Connection, segment: Segment) -> bool:
+    """Tell whether this is the RST of a peer that does not count its own FIN, as some do (Linux's tcp_reset_check)."""
+    has_ended = connection.state in (State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING)
+    return has_ended and segment.sequence == (connection.receiver.rcv_nxt - 1) & MASK
 
 
 def _is_answer_to_simultaneous_open(connection: Connection, segment: Segment) -> bool:

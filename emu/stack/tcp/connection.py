@@ -38,8 +38,8 @@ class Connection:
     """A TCP connection, from the first SYN to the end of TIME-WAIT.
 
     settings: its tunables. iss, timestamp_offset: where its numbers begin. mtu: of the path, in bytes.
-    maximum_segment: a smaller MSS to announce (TCP_MAXSEG). congestion: "cubic" or "reno". send_raw: takes what it
-    sends (see `segment.Emit`).
+    maximum_segment: the largest MSS to announce and to send, None for what the path carries (TCP_MAXSEG).
+    congestion: "cubic" or "reno". send_raw: takes what it sends (see `segment.Emit`).
 
     state, error: where it stands, and the errno that ended it (0: none). soft_error: what ICMP said meanwhile.
     orphaned: the program has closed it. sender, receiver, rtt: its parts.
@@ -56,6 +56,7 @@ class Connection:
         "iss",
         "keepalive",
         "linger_deadline_ns",
+        "maximum_segment",
         "mtu",
         "orphaned",
         "paws_rejected",
@@ -100,8 +101,8 @@ class Connection:
         self.send_raw = send_raw
         self.congestion_name = congestion
         self.advertised_mss = min(mtu, PACKET_MAX) - HEADERS_LENGTH
-        if maximum_segment is not None:
-            self.advertised_mss = min(self.advertised_mss, maximum_segment)
+        self.maximum_segment = PACKET_MAX if maximum_segment is None else maximum_segment
+        self.advertised_mss = min(self.advertised_mss, self.maximum_segment)
         self.peer_mss = 536
         self.timestamp_offset = timestamp_offset
         self.timestamps_on = settings.timestamps
