@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from emu.kernel.errors import InvalidValue, NotFound
-from emu.stack.tcp.settings import LIMITS
+from emu.stack.tcp.settings import LIMITS as TCP_LIMITS
 from emu.stack.tcp.settings import SYSCTLS as TCP_SYSCTLS
 
 DEFAULTS: dict[str, int] = {
@@ -30,6 +30,14 @@ DEFAULTS: dict[str, int] = {
 }
 """Settings of the whole namespace (FACTS 8, 36). `bridge-nf-call-iptables` is 0 until br_netfilter is loaded, as the
 engine does. Linux's one `ip_local_port_range` is split in two integers."""
+
+LIMITS: dict[str, tuple[int, int]] = {
+    "net.ipv4.ip_default_ttl": (1, 255),
+    "net.ipv4.ip_local_port_range_min": (1, 65535),
+    "net.ipv4.ip_local_port_range_max": (1, 65535),
+    **TCP_LIMITS,
+}
+"""The least and the most that a setting may be, where Linux has limits."""
 
 NEIGHBOUR_DEFAULTS: dict[str, int] = {
     "base_reachable_time_ms": 30000,
