@@ -42,8 +42,8 @@ OPTION_NAMES = (
 class TcpOptions:
     """What can be set on a TCP socket; sockets that a listener accepts inherit it.
 
-    Before `connect` or `listen` everything can be set, later what does not belong to the SYN. None means the namespace's
-    default. What cannot be meant raises InvalidValue.
+    Before `connect` or `listen` everything can be set, later what does not belong to the SYN. None means the
+    namespace's default. What cannot be meant raises InvalidValue.
     """
 
     __slots__ = (
@@ -236,7 +236,7 @@ class TcpOptions:
 
     @property
     def maximum_segment(self) -> int | None:
-        """TCP_MAXSEG: the largest MSS to announce and to send, 88 to 32767; to be set before the connection is opened."""
+        """TCP_MAXSEG: the largest MSS to announce and to send, 88 to 32767; to be set before the connection opens."""
         return self._maximum_segment
 
     @maximum_segment.setter

@@ -4,7 +4,8 @@ Source: Linux tcp_small_queue_check(): a socket may have about a millisecond of 
 least; what follows is sent when some of that has left. So a sender is not its own bottleneck's worst enemy: the queue
 of a slow interface holds a millisecond per connection instead of a thousand packets.
 Limits: the millisecond is counted at the line's rate, where Linux takes the connection's pacing rate. As many frames
-again may wait for the CPU, 64 where the line has no rate or is not known yet. Under CoDel and RED the time is that of a queue of which nothing is dropped.
+again may wait for the CPU, 64 where the line has no rate or is not known yet. Under CoDel and RED the time is that of a
+queue of which nothing is dropped.
 """
 
 from __future__ import annotations

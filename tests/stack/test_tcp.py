@@ -645,7 +645,7 @@ def test_the_congestion_control_of_a_namespace_is_what_new_connections_get():
     world, h1, h2 = two_hosts()
     serve(world, h2, program=echo)
     h1.tcp.congestion = "reno"
-    with pytest.raises(InvalidValue, match="congestion control 'bbr': expected \"cubic\" or \"reno\""):
+    with pytest.raises(InvalidValue, match='congestion control \'bbr\': expected "cubic" or "reno"'):
         h1.tcp.congestion = "bbr"
 
     def client():

@@ -26,16 +26,16 @@ PORT = 5001
 SIZE = 1_000_000
 PATIENCE_S = 60.0
 """Real seconds, for a machine that is busy with something else; a run takes one or two."""
-PROGRAM = """
+PROGRAM = f"""
 import hashlib, socket, sys, threading
 role, size = sys.argv[1], int(sys.argv[2])
 if role == "server":
-    listener = socket.create_server(("{kernel}", {port}))
+    listener = socket.create_server(("{KERNEL}", {PORT}))
     print("listening", flush=True)
     connection, _ = listener.accept()
 else:
-    connection = socket.create_connection(("{emu}", {port}), timeout={patience})
-connection.settimeout({patience})
+    connection = socket.create_connection(("{EMU}", {PORT}), timeout={PATIENCE_S})
+connection.settimeout({PATIENCE_S})
 def talk():
     connection.sendall(bytes(index * 7 & 255 for index in range(size)))
     connection.shutdown(socket.SHUT_WR)
@@ -47,7 +47,7 @@ while data := connection.recv(65536):
 writer.join()
 connection.close()
 print("received", digest.hexdigest(), flush=True)
-""".format(kernel=KERNEL, emu=EMU, port=PORT, patience=PATIENCE_S)
+"""
 FROM_KERNEL = bytes(index * 7 & 255 for index in range(SIZE))
 FROM_EMU = Random(4).randbytes(SIZE)
 LOSSY = {"loss": 0.02, "duplicate": 0.01, "reorder": 0.02, "delay": "2ms"}
