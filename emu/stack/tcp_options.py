@@ -110,7 +110,8 @@ class TcpOptions:
         if not self._keep_alive:
             keepalive.stop()
         elif connection.was_established:
-            keepalive.start(now_ns)
+            if not connection.state.ended:
+                keepalive.start(now_ns)
         else:
             keepalive.enabled = True
 

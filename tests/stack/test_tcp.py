@@ -667,6 +667,24 @@ def test_what_belongs_to_the_syn_is_not_changed_any_more_when_it_has_left():
         socket.congestion = "reno"
 
 
+def test_keepalive_that_is_set_in_time_wait_asks_nobody():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        socket.shutdown("write")
+        yield socket.closed
+        assert socket.state == "TIME_WAIT"
+        socket.keep_idle_ns = SECOND
+        socket.keep_alive = True
+
+    run(world, client())
+    world.run(until=world.kernel.now + 100 * SECOND)
+    assert not h1.tcp.connections
+
+
 def test_quick_acks_can_be_switched_off_before_the_connection_is_opened():
     """The ACK of the SYN-ACK then rides on the first data."""
     world, h1, h2 = two_hosts()
