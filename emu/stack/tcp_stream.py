@@ -203,7 +203,7 @@ class TcpStream(TcpOptions):
                 self._serve_writers()
             elif state is not State.CLOSED or self._connected.triggered:
                 self._fail_writers()
-        if self._readers and not self._wake_pending and self._is_readable(link):
+        if self._readers and not self._wake_pending and (connection.receiver.unread or self._is_readable(link)):
             if self._namespace.cpu is None:
                 self._serve_readers(link)
             else:
