@@ -51,3 +51,12 @@ def test_every_field_of_the_settings_is_read_by_the_machine(field: str) -> None:
 
 def test_the_defaults_of_the_settings_are_those_of_the_sysctls() -> None:
     assert TcpSettings.from_sysctls(sysctls()) == TcpSettings()
+
+
+@pytest.mark.parametrize("name", SYSCTLS)
+def test_every_setting_of_tcp_is_in_the_manual(name: str) -> None:
+    manual = Path(__file__).parents[2] / "docs" / "tcp.md"
+    rows = [line for line in manual.read_text().splitlines() if line.startswith("| `tcp_")]
+    (row,) = [row for row in rows if f"`{name.removeprefix('net.ipv4.')}`" in row.split("|")[1]]
+    default = SYSCTLS[name]
+    assert str(default) in row.split("|")[2] or f"{default >> 20} MiB" in row.split("|")[2]
