@@ -220,7 +220,10 @@ class Tcp:
             self._send_reset(frame, view, segment)
 
     def _remember(self, interface: Interface, frame: Frame, link: TcpLink) -> None:
-        if not self.namespace.input_chain.is_open or link.connection.state is not State.ESTABLISHED:
+        connection = link.connection
+        if connection.state is not State.ESTABLISHED or not connection.timestamps_on:
+            return
+        if not self.namespace.input_chain.is_open:
             return
         flows = interface.receive_flows
         if len(flows) >= RECEIVE_FLOWS_MAX:

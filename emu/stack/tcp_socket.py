@@ -204,7 +204,9 @@ class TcpSocket(TcpStream):
     # -- closing ------------------------------------------------------------------------------------------------------
 
     def shutdown(self, how: str = "write") -> None:
-        """End one direction or both: "write" sends a FIN after the data, "read" makes `recv` return b"".
+        """End one direction or both: "write" sends a FIN after the data, "read" makes `recv` return b"" at once.
+
+        As in Linux what arrives after "read" is still taken and `recv` returns it; after "both" it is answered by a reset.
 
         Raises OSError ENOTCONN without a connection, InvalidValue for another word.
         """

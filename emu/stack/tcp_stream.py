@@ -178,7 +178,7 @@ class TcpStream(TcpOptions):
             connection = link.connection
             if connection.receiver.unread:
                 event.succeed(connection.read(size, self._kernel.now))
-            elif self._error:
+            elif self._error and not connection.receiver.fin_taken:  # after a FIN only sending tells of a reset
                 number, self._error = self._error, 0
                 event.fail(os_error(number))
                 event.defused = True

@@ -667,6 +667,68 @@ def test_what_belongs_to_the_syn_is_not_changed_any_more_when_it_has_left():
         socket.congestion = "reno"
 
 
+def test_after_a_shutdown_of_reading_recv_waits_no_more_but_returns_what_is_there():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        socket.shutdown("read")
+        nothing = yield socket.recv()
+        yield socket.send(b"still there?")
+        yield world.kernel.timeout(SECOND)
+        answer = yield socket.recv()
+        return nothing, answer, (yield socket.recv())
+
+    assert run(world, client()) == [(b"", b"still there?", b"")]
+
+
+def test_after_a_shutdown_of_both_directions_data_is_answered_by_a_reset():
+    world, h1, h2 = two_hosts()
+    failed = []
+
+    def late(connection):
+        yield world.kernel.timeout(SECOND)
+        yield connection.send(b"too late")
+        yield world.kernel.timeout(SECOND)
+        assert (yield connection.recv()) == b""  # the FIN came before the reset
+        assert (yield connection.recv()) == b""
+        try:
+            yield connection.send(b"?")
+        except OSError as error:
+            failed.append(error.errno)
+
+    serve(world, h2, program=late)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        socket.shutdown("both")
+        yield socket.closed
+
+    run(world, client())
+    assert flags(world).endswith("<P. >R.")
+    assert failed == [errno.EPIPE]
+
+
+def test_a_connection_without_timestamps_never_takes_the_receive_paths_short_way():
+    world, h1, h2 = two_hosts()
+    h1.sysctl["net.ipv4.tcp_timestamps"] = 0
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        yield socket.send(bytes(20_000))
+        got = 0
+        while got < 20_000:
+            got += len((yield socket.recv()))
+        return len(h2.receive_flows), len(h1.receive_flows)
+
+    assert run(world, client()) == [(0, 0)]
+
+
 def test_keepalive_that_is_set_in_time_wait_asks_nobody():
     world, h1, h2 = two_hosts()
     serve(world, h2, program=echo)

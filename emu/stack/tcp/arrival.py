@@ -232,8 +232,9 @@ def _take_data(connection: Connection, segment: Segment, now_ns: int) -> None:
         if seq_leq(segment.end, receiver.rcv_nxt):  # a repeated FIN; beyond it there can be nothing
             receiver.take(segment.sequence, segment.payload, is_fin, False, now_ns, connection.rtt.rto_ns)
         return
-    if connection.orphaned and segment.payload and seq_lt(receiver.rcv_nxt, (segment.end - is_fin) & MASK):
-        connection.abort(now_ns, error=errno.ECONNRESET)  # nobody will ever read it
+    nobody_reads = connection.orphaned or (connection.read_shut and state is not State.ESTABLISHED)
+    if nobody_reads and segment.payload and seq_lt(receiver.rcv_nxt, (segment.end - is_fin) & MASK):
+        connection.abort(now_ns, error=errno.ECONNRESET)  # RFC 9293, 3.6; Linux queues it as long as we may still send
         return
     if connection.ecn_active:
         _take_congestion_mark(connection, segment)
@@ -243,8 +244,6 @@ def _take_data(connection: Connection, segment: Segment, now_ns: int) -> None:
             receiver.window.measure_round_trip(segment.timestamp_echo, age_ns)
     push = segment.flags & PSH != 0
     receiver.take(segment.sequence, segment.payload, is_fin, push, now_ns, connection.rtt.rto_ns)
-    if connection.read_shut:
-        receiver.discard()
     if receiver.fin_taken:
         _take_fin(connection, now_ns)
 

@@ -41,7 +41,8 @@ class Connection(Emission):
     congestion: "cubic" or "reno". send_raw: takes what it sends (see `segment.Emit`).
 
     state, error: where it stands, and the errno that ended it (0: none). soft_error: what ICMP said meanwhile.
-    orphaned: the program has closed it. sender, receiver, rtt: its parts.
+    orphaned: the program has closed it. read_shut: it reads no more, but what arrives is still taken (as in Linux) until
+    it has nothing to send either. sender, receiver, rtt: its parts.
     """
 
     __slots__ = (
