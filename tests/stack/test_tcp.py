@@ -667,6 +667,46 @@ def test_what_belongs_to_the_syn_is_not_changed_any_more_when_it_has_left():
         socket.congestion = "reno"
 
 
+@pytest.mark.parametrize("how", ["read", "write", "both"])
+def test_a_shutdown_while_the_connection_is_being_opened_gives_it_up(how):
+    world, h1, h2 = two_hosts()
+    h2.device("eth0").set_down()
+    socket = h1.tcp_socket()
+    failed = []
+
+    def wait(event):
+        try:
+            yield event
+        except OSError as error:
+            failed.append(error.errno)
+
+    world.kernel.spawn(wait(socket.connect(H2, 80)))
+    world.kernel.spawn(wait(socket.send(b"early")))
+    world.at(SECOND, lambda: socket.shutdown(how))
+    world.run()
+    assert failed == [errno.ECONNRESET, errno.EPIPE]
+    assert (socket.state, h1.tcp.connections) == ("CLOSED", {})
+
+
+def test_a_socket_whose_connection_was_refused_can_connect_again():
+    world, h1, h2 = two_hosts()
+
+    def client():
+        socket = h1.tcp_socket()
+        try:
+            yield socket.connect(H2, 80)
+        except ConnectionRefusedError:
+            serve(world, h2, program=echo)
+        yield socket.connect(H2, 80)
+        yield socket.send(b"again")
+        answer = yield socket.recv()
+        socket.close()
+        yield socket.closed
+        return answer
+
+    assert run(world, client()) == [b"again"]
+
+
 def test_after_a_shutdown_of_reading_recv_waits_no_more_but_returns_what_is_there():
     world, h1, h2 = two_hosts()
     serve(world, h2, program=echo)

@@ -41,8 +41,8 @@ class Connection(Emission):
     congestion: "cubic" or "reno". send_raw: takes what it sends (see `segment.Emit`).
 
     state, error: where it stands, and the errno that ended it (0: none). soft_error: what ICMP said meanwhile.
-    orphaned: the program has closed it. read_shut: it reads no more, but what arrives is still taken (as in Linux) until
-    it has nothing to send either. sender, receiver, rtt: its parts.
+    orphaned: the program has closed it. read_shut: it reads no more; as in Linux, what arrives is taken all the same
+    until it has nothing to send either. sender, receiver, rtt: its parts.
     """
 
     __slots__ = (
@@ -260,7 +260,7 @@ class Connection(Emission):
     def shutdown_write(self, now_ns: int) -> None:
         """The program has no more to send: a FIN follows the data."""
         if self.state is State.SYN_SENT:
-            self.end()
+            self.end(0 if self.orphaned else errno.ECONNRESET)
         elif self.state is State.SYN_RECEIVED:
             self.sender.fin_wanted = True  # it goes out as soon as the connection is open
         elif self.state.may_send:
