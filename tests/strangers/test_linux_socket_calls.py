@@ -194,6 +194,7 @@ CALLS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_any_calls_on_both_ends_end_alike(segment: Segment) -> None:
     """Where a call blocks the comparison ends: a program that waits no longer leaves its `recv` behind in emu."""
     random = Random(1)
