@@ -32,7 +32,7 @@ WIRED = ("veth", "ethernet")
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What one case took: seconds of processor time (one thread, nothing else), transmissions over veths and cables, MiB at the peak."""
+    """What one case took: seconds of processor time, transmissions over veths and cables, MiB at the peak."""
 
     driver: str
     hosts: int
