@@ -14,7 +14,8 @@ from emu.kernel.errors import InvalidValue, NotFound, NotSupported
 from emu.raw import Sniffer, send_frame
 from emu.stack.tcp_options import OPTION_NAMES as TCP_OPTIONS
 from emu.task import Program, Task, checked_script
-from emu.traffic.ping import Ping, PingOptions, PingResult, ping_options
+from emu.traffic.ping import Ping, PingResult
+from emu.traffic.ping_options import PingOptions, ping_options
 from emu.traffic.udp_flow import UdpSender, UdpSendResult, UdpSink
 
 if TYPE_CHECKING:

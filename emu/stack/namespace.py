@@ -12,13 +12,13 @@ from emu.kernel.errors import Conflict, InvalidValue, NotFound
 from emu.stack import arp, show
 from emu.stack.bridge_netfilter import BridgeNetfilter
 from emu.stack.forward import Forwarding
+from emu.stack.forward_chain import Filter
 from emu.stack.icmp import PROTOCOL_ICMP, Icmp
 from emu.stack.ident import IdentCounters
 from emu.stack.input_chain import InputChain
 from emu.stack.interface import Interface, InterfaceAddress
 from emu.stack.ipv4 import Ipv4Input
 from emu.stack.neighbour import NeighbourTable
-from emu.stack.netfilter import Filter
 from emu.stack.output import Ipv4Output, Path
 from emu.stack.packet_socket import OnFrame, PacketSocket, Wants
 from emu.stack.ping_socket import PingSocket
