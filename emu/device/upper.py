@@ -125,7 +125,7 @@ class TunnelTransport(Protocol):
         dont_fragment: bool = False,
         checksum: bool = True,
         packet_id: int,
-        altered: bool = False,
+        altered: bool | Offload = False,
     ) -> DropReason | None:
         """Send a tunnel's datagram as part of the running traversal, in fragments when it is too long.
 
