@@ -11,6 +11,7 @@ from emu.wire.frame import Frame
 if TYPE_CHECKING:
     from emu.device.bridge_port import BridgePort
     from emu.device.vxlan_socket import VxlanSocket
+    from emu.wire.offload import Offload
 
 
 class BridgeNetfilter(Protocol):

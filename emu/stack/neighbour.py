@@ -116,7 +116,7 @@ class Neighbour:
     def __init__(self, owner: NeighbourOwner, address: bytes) -> None:
         now_ns = owner.kernel.now
         self._owner = owner
-        self._queue: deque[tuple[bytes, int, bool]] = deque()
+        self._queue: deque[tuple[bytes, int, bool | Offload]] = deque()
         self._queue_bytes = 0
         # Linux's timer wheel: 1 s becomes 1.02 s, 5 s up to 5.25 s, and who began last asks first (FACTS 15, 18).
         self._timer: WheelTimer = owner.kernel.wheel.timer(self._expire)

@@ -8,6 +8,7 @@ from emu.kernel.timer import Timer
 from emu.stack.tcp.connection import Connection
 from emu.stack.tcp.state import State
 from emu.stack.tcp.timers import NEVER
+from emu.stack.tcp_offload import OffloadingTcpOutput
 from emu.stack.tcp_output import TcpOutput
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class TcpLink:
         self.answers_without_ident = False
         self._timer: Timer = self._kernel.timer(self._timer_expired)
         self._background_timer: Timer | None = None
-        self.output = TcpOutput(self, namespace.socket_random.getrandbits(16))
+        output = OffloadingTcpOutput if tcp.offload else TcpOutput
+        self.output = output(self, namespace.socket_random.getrandbits(16))
         self.connection = Connection(
             settings,
             iss=iss,
@@ -85,6 +87,7 @@ class TcpLink:
             send_raw=self.output.send,
             congestion=congestion,
             maximum_segment=maximum_segment,
+            offload=tcp.offload,
         )
 
     # -- what happens -------------------------------------------------------------------------------------------------

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
     from emu.stack.output import Path
     from emu.stack.tcp_link import TcpLink
+    from emu.wire.offload import Offload
 
 ECT_0 = 2
-_ECN_MASK = 3
+ECN_MASK = 3
 RETRANSMISSION_NOTE = "TCP retransmission"
 RESET_NOTE = "TCP reset by this side"
 
@@ -93,8 +94,11 @@ class TcpOutput:
         packet_id = self._kernel.next_packet_id()
         if kind in (RETRANSMISSION, RESET):
             self._note(packet_id, kind)
-        frame = Frame(data, packet_id)
-        cpu = namespace.cpu
+        self._hand_over(Frame(data, packet_id))
+
+    def _hand_over(self, frame: Frame) -> None:
+        """Give a frame to the device, when the CPU gets to it."""
+        cpu = self._namespace.cpu
         if cpu is None:
             self._device.transmit(frame)
             line = self._line
@@ -121,6 +125,13 @@ class TcpOutput:
             return 0
         self._ident = ident = (self._ident + 1) & 0xFFFF
         return ident
+
+    def _new_packet(self, kind: int) -> int:
+        """Return a packet id, and note what it is if that is worth a note."""
+        packet_id = self._kernel.next_packet_id()
+        if kind in (RETRANSMISSION, RESET):
+            self._note(packet_id, kind)
+        return packet_id
 
     def _note(self, packet_id: int, kind: int) -> None:
         cause: int | str = RETRANSMISSION_NOTE
@@ -150,7 +161,7 @@ class TcpOutput:
             return False
         addresses = (destination_mac, source_mac, link.local, link.remote, link.local_port, link.remote_port)
         ttl = namespace.default_ttl if link.ttl is None else link.ttl
-        tos = link.tos & ~_ECN_MASK
+        tos = link.tos & ~ECN_MASK
         self._plain = TcpFlowTemplate(*addresses, ttl=ttl, tos=tos)
         self._with_ecn = TcpFlowTemplate(*addresses, ttl=ttl, tos=tos | ECT_0)
         self._mtu = path.mtu
@@ -187,9 +198,7 @@ class TcpOutput:
         )  # fmt: skip
         if len(segment) + 20 > path.mtu and not path.locked:
             return  # Linux's IP refuses it; it is cut and sent again as soon as the machine knows the MTU
-        packet_id = self._kernel.next_packet_id()
-        if kind in (RETRANSMISSION, RESET):
-            self._note(packet_id, kind)
+        packet_id = self._new_packet(kind)
         ident = self._next_ident(flags, acknowledgment)
         packet = build_packet(
             link.local,
@@ -198,19 +207,19 @@ class TcpOutput:
             segment,
             identification=ident,
             ttl=namespace.default_ttl if link.ttl is None else link.ttl,
-            tos=link.tos & ~_ECN_MASK | (ECT_0 if kind == ECN_CAPABLE else 0),
+            tos=link.tos & ~ECN_MASK | (ECT_0 if kind == ECN_CAPABLE else 0),
             dont_fragment=not path.locked,
         )
         self._start(path, packet, packet_id)
 
-    def _start(self, path: Path, packet: bytes, packet_id: int) -> None:
+    def _start(self, path: Path, packet: bytes, packet_id: int, altered: bool | Offload = False) -> None:
         cpu = self._namespace.cpu
         if cpu is None:
-            self._namespace.output.send(path, packet, packet_id)
+            self._namespace.output.send(path, packet, packet_id, altered)
         else:
-            cpu.queue(self._send_charged, (path, packet, packet_id))
+            cpu.queue(self._send_charged, (path, packet, packet_id, altered))
 
-    def _send_charged(self, job: tuple[Path, bytes, int]) -> None:
+    def _send_charged(self, job: tuple[Path, bytes, int, bool | Offload]) -> None:
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "only charged work comes here"

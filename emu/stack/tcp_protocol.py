@@ -19,6 +19,7 @@ from emu.stack.tcp_input import TcpReceiveFlow
 from emu.stack.tcp_link import TcpLink, flow_key
 from emu.stack.udp import error_of
 from emu.wire.drop import DropReason
+from emu.wire.offload import Offload
 from emu.wire.tcp import ACK, FIN, PROTOCOL_TCP, RST, SYN, TcpView, build_tcp, parse_tcp
 
 if TYPE_CHECKING:
@@ -37,14 +38,17 @@ class Tcp:
 
     connections: by the bytes of arriving frames that name them. settings: what new connections start with.
     congestion: the default algorithm of new connections, "cubic" (Linux's tcp_congestion_control).
+    offload: new connections leave checksums and cutting long segments to the hardware (see `emu.wire.offload`).
     """
 
-    __slots__ = ("_bound", "_listeners", "_random", "_settings", "congestion", "connections", "namespace")
+    __slots__ = ("_bound", "_listeners", "_random", "_settings", "congestion", "connections", "namespace",
+                 "offload")  # fmt: skip
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.connections: dict[bytes, TcpLink] = {}
         self.congestion = "cubic"
+        self.offload = False
         self._listeners: dict[int, list[TcpListener]] = {}
         self._bound: dict[int, list[TcpSocket]] = {}
         self._random = namespace.kernel.random(f"TCP ports of {namespace.name}")
@@ -188,7 +192,9 @@ class Tcp:
             interface.device.drop(frame, DropReason.MALFORMED)
             return
         namespace = self.namespace
-        if (frame.altered or namespace.verify_checksums) and not view.checksum_is_valid(data[26:30], data[30:34]):
+        offload = frame.altered if isinstance(frame.altered, Offload) else None
+        must_verify = frame.altered or namespace.verify_checksums
+        if must_verify and offload is None and not view.checksum_is_valid(data[26:30], data[30:34]):
             interface.device.drop(frame, DropReason.TCP_CHECKSUM)
             return
         cpu = interface.cpu
@@ -204,7 +210,9 @@ class Tcp:
         if self._is_refused_by_full_queue(link, segment):
             interface.device.drop(frame, DropReason.LISTEN_QUEUE_FULL)
             return
-        if start == 34 and not (data[20] & 0x3F or data[21]):
+        if offload is not None:
+            link.connection.receiver.window.cut_size = offload.segment_size
+        elif start == 34 and not (data[20] & 0x3F or data[21]):
             self._remember(interface, frame, link)
         if link.segment_arrived(segment, frame.packet_id):
             self._send_reset(frame, view, segment)

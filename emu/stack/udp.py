@@ -183,7 +183,7 @@ class Udp:
             interface.device.drop(frame, DropReason.MALFORMED)
             return
         namespace = self._namespace
-        if (frame.altered or namespace.verify_checksums) and not _checksum_is_right(data, start, udp_length):
+        if (frame.altered is True or namespace.verify_checksums) and not _checksum_is_right(data, start, udp_length):
             self.drop_bad_checksum(interface, frame)
             return
         port = data[start + 2] << 8 | data[start + 3]
