@@ -10,7 +10,7 @@ from emu.attachment import Attachment, Connection, Mode, read_attachment
 from emu.cnm.naming import start_order
 from emu.cnm.settings import check_settings, setting_up
 from emu.interface import Interface
-from emu.kernel.errors import Conflict, NotFound
+from emu.kernel.errors import Conflict, InvalidValue, NotFound
 from emu.network import Network
 from emu.programs import Programs
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Container(Programs):
     """A container. Made by `host.containers.run`.
 
-    name: unique in the emulation. id: 64 hex digits. host: where it runs.
+    name: unique in the emulation. id: 64 hex digits. host: where it runs. offload: whether its TCP leaves cutting
+    segments and making checksums to the hardware.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Container(Programs):
         ipv4_address: str | None,
         mac_address: str | None,
         aliases: tuple[str, ...],
+        offload: bool,
     ) -> None:
         self.host = host
         self.net = host.net
@@ -49,6 +51,12 @@ class Container(Programs):
         self.labels = labels
         self.sysctls = sysctls
         self.attachment: Attachment = read_attachment(host, network, ipv4_address, mac_address, aliases)
+        if offload and self.attachment.mode is not Mode.OWN:
+            raise InvalidValue(
+                f'offload=True: container "{name}" has no network namespace of its own; set it where the namespace '
+                "comes from"
+            )
+        self.offload = offload
         self.id = host.controller.ids.object_id()
         self.hostname = hostname
         self.created_ns = self.net.now
@@ -131,6 +139,9 @@ class Container(Programs):
         sandbox = controller.create_sandbox(
             self.name, self.id, hostname=self.hostname, sysctls=self.sysctls, share_host=attachment.mode is Mode.HOST
         )
+        if self.offload:
+            sandbox.namespace.tcp.offload = True
+            self.net.underlay.finish_offloads()
         try:
             with setting_up(self.net.profile):
                 for connection in self._start_order():

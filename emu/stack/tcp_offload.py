@@ -59,6 +59,17 @@ class OffloadingTcpOutput(TcpOutput):
         data = template.stamp_unfinished(self._take_idents(flags, acknowledgment, len(payload), offload), *fields)
         self._hand_over(Frame(data, self._new_packet(kind), offload))
 
+    def _hand_over(self, frame: Frame) -> None:
+        """Give a frame to the device, when the CPU gets to it."""
+        cpu = self._namespace.cpu
+        if cpu is not None:
+            self._small_queue.cpu_entered()
+            cpu.queue(self._transmit_charged, frame)
+            return
+        self._device.transmit(frame)
+        if self._line is not None and self._line.per_byte:
+            self._small_queue.line_entered(self._line)
+
     def _offload_for(self, size: int) -> Offload:
         """Return what is left to do to a segment with so much data; the same object as long as the MSS is the same."""
         sender = self._link.connection.sender

@@ -94,11 +94,8 @@ class TcpOutput:
         packet_id = self._kernel.next_packet_id()
         if kind in (RETRANSMISSION, RESET):
             self._note(packet_id, kind)
-        self._hand_over(Frame(data, packet_id))
-
-    def _hand_over(self, frame: Frame) -> None:
-        """Give a frame to the device, when the CPU gets to it."""
-        cpu = self._namespace.cpu
+        frame = Frame(data, packet_id)
+        cpu = namespace.cpu
         if cpu is None:
             self._device.transmit(frame)
             line = self._line

@@ -10,10 +10,15 @@ be much shorter than it could be (tcp_tso_should_defer).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from emu.stack.tcp.segment import ECN_CAPABLE, PLAIN
 from emu.stack.tcp.send import GSO_PAYLOAD_MAX, Sender
 from emu.stack.tcp.seq import MASK, seq_diff
 from emu.wire.tcp import ACK, FIN, PSH
+
+if TYPE_CHECKING:
+    from emu.stack.tcp.connection import Connection
 
 WHOLE = 1 << 30
 
@@ -26,12 +31,9 @@ class OffloadingSender(Sender):
 
     __slots__ = ("segment_size",)
 
-    segment_size: int
-
-    def output(self, now_ns: int) -> None:
-        """See `Sender.output`; what is not said otherwise stays in one piece."""
+    def __init__(self, connection: Connection, iss: int) -> None:
+        super().__init__(connection, iss)
         self.segment_size = WHOLE
-        super().output(now_ns)
 
     def _output_data(self, unsent: int, room: int, now_ns: int) -> bool:
         """Send new data while congestion window, peer's window and Nagle allow; True if cwnd was not the limit."""
