@@ -4,14 +4,16 @@ What is sent, and when, is what `Sender` sends: the same packets of half the con
 (Linux's tcp_write_xmit). Loss recovery keeps account of segments of ordinary length, and what it sends again leaves
 in such, too.
 
-Limits: Linux sends lost segments again several at a time as well, and waits a moment for more data when a packet would
-be much shorter than it could be (tcp_tso_should_defer).
+A packet that would be much shorter than it could be waits for the next ACK (Linux's tcp_tso_should_defer).
+
+Limits: Linux sends lost segments again several at a time as well.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emu.stack.tcp.recovery_core import RECOVERY
 from emu.stack.tcp.segment import ECN_CAPABLE, PLAIN
 from emu.stack.tcp.send import GSO_PAYLOAD_MAX, Sender
 from emu.stack.tcp.seq import MASK, seq_diff
@@ -20,7 +22,10 @@ from emu.wire.tcp import ACK, FIN, PSH
 if TYPE_CHECKING:
     from emu.stack.tcp.connection import Connection
 
+MS = 1_000_000
 WHOLE = 1 << 30
+WINDOW_DIVISOR = 3
+"""A packet of at least a third of the window leaves at once (net.ipv4.tcp_tso_win_divisor)."""
 
 
 class OffloadingSender(Sender):
@@ -29,11 +34,12 @@ class OffloadingSender(Sender):
     segment_size: bytes in each piece of the segment that is being emitted; `WHOLE` for one that stays in one piece.
     """
 
-    __slots__ = ("segment_size",)
+    __slots__ = ("_sent_ns", "segment_size")
 
     def __init__(self, connection: Connection, iss: int) -> None:
         super().__init__(connection, iss)
         self.segment_size = WHOLE
+        self._sent_ns = 0
 
     def _output_data(self, unsent: int, room: int, now_ns: int) -> bool:
         """Send new data while congestion window, peer's window and Nagle allow; True if cwnd was not the limit."""
@@ -44,10 +50,12 @@ class OffloadingSender(Sender):
             mss -= receiver.sack_option_length(connection.timestamps_on)
         window = self.snd_wnd - self.outstanding
         short_allowed = self.no_delay or self.fin_wanted or seq_diff(self.small_end, self.snd_una) <= 0  # Nagle
-        packet_max = min(self.recovery.cwnd // mss >> 1, GSO_PAYLOAD_MAX // mss) or 1
+        half_window = max(self.max_window >> 1, mss)
+        packet_max = min(self.recovery.cwnd >> 1, GSO_PAYLOAD_MAX, half_window) // mss or 1
         while unsent:
-            to_mark = -(-self.buffer.before_mark() // mss)
-            size = _packet_size(unsent, room, window, mss, min(packet_max, to_mark), short_allowed)
+            if unsent > mss and self._is_better_deferred(min(unsent, half_window), room, window, packet_max * mss, now_ns):
+                return room >= window
+            size = _packet_size(unsent, room, window, mss, packet_max, short_allowed)
             if not size:
                 return room >= min(unsent, mss)
             unsent -= size
@@ -59,6 +67,23 @@ class OffloadingSender(Sender):
             if self.blocked:
                 return False
         return room >= mss
+
+    def _is_better_deferred(self, queued: int, room: int, window: int, packet_max: int, now_ns: int) -> bool:
+        """Tell whether to wait for the next ACK with what could only be a short packet (Linux's tcp_tso_should_defer).
+
+        queued: bytes in the packet as the program has filled it. packet_max: bytes in the longest packet.
+        """
+        limit = min(room, window)
+        recovery = self.recovery
+        oldest_ns = recovery.oldest_sent_ns
+        if oldest_ns < 0 or limit >= packet_max or recovery.state >= RECOVERY or now_ns - self._sent_ns > MS:
+            return False
+        if limit >= queued < self.buffer.unsent or limit >= min(self.snd_wnd, recovery.cwnd) // WINDOW_DIVISOR:
+            return False
+        srtt_ns = self._connection.rtt.srtt_ns
+        if oldest_ns + srtt_ns - now_ns > min(srtt_ns >> 1, MS):
+            return False  # the next ACK will take too long
+        return limit <= queued or not self.fin_wanted
 
     def _send_packet(self, size: int, is_last: bool, mss: int, now_ns: int) -> None:
         """Send the next `size` bytes of the stream as one segment; the FIN rides on the last one if it is wanted."""
@@ -78,6 +103,7 @@ class OffloadingSender(Sender):
         for offset in range(0, size, mss):
             ends = offset + mss >= size
             sent((sequence + offset) & MASK, payload[offset : offset + mss], is_fin and ends, now_ns)
+        self._sent_ns = now_ns
         connection.receiver.acks.data_sent(now_ns)
         connection.segments_sent += -(-size // mss) - 1
         self.segment_size = mss

@@ -89,10 +89,6 @@ class SendBuffer:
         self._next_mark = marks.popleft() if marks else _NO_MARK
         return True
 
-    def before_mark(self) -> int:
-        """Return how many of the bytes that wait come before the next mark; all of them without one."""
-        return min(self._next_mark - self._taken, self.unsent)
-
     def clear(self) -> None:
         """Throw everything away."""
         self._chunks.clear()
