@@ -135,13 +135,12 @@ def tcp_bulk(setting: Setting, folder: Path) -> Prepared:
     received = [0]
     receiver.spawn(bulk_sink(receiver, received))
     net.at(START_NS, lambda: sender.spawn(bulk_source(sender, receiver, setting.count * SEGMENT)))
-    counters = receiver.interface("eth0").counters
-    return Prepared(
-        run_and_close(net),
-        lambda: received[0] // SEGMENT,
-        setting.count,
-        lambda: (counters.rx_packets + counters.tx_packets) * 3,
-    )
+
+    def frame_hops() -> int:
+        counters = receiver.interface("eth0").counters
+        return (counters.rx_packets + counters.tx_packets) * 3
+
+    return Prepared(run_and_close(net), lambda: received[0] // SEGMENT, setting.count, frame_hops)
 
 
 def bulk_source(sender: Container, receiver: Container, count: int) -> Generator[Any, Any, None]:

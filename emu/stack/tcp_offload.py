@@ -64,7 +64,7 @@ class OffloadingTcpOutput(TcpOutput):
         cpu = self._namespace.cpu
         if cpu is not None:
             self._small_queue.cpu_entered()
-            cpu.queue(self._transmit_charged, frame)
+            cpu.queue(self._transmit_charged, (frame, self._link.connection.sender.leaving))
             return
         self._device.transmit(frame)
         if self._line is not None and self._line.per_byte:

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from emu.device.cable_direction import CableDirection
     from emu.device.netdevice import NetDevice
     from emu.stack.output import Path
+    from emu.stack.tcp.handshake import Handshake
+    from emu.stack.tcp.offload import SentPacket
+    from emu.stack.tcp.sent_segment import SentSegment
     from emu.stack.tcp_link import TcpLink
     from emu.wire.offload import Offload
+
+    Leaving = SentSegment | SentPacket | Handshake
 
 ECT_0 = 2
 ECN_MASK = 3
@@ -103,13 +108,16 @@ class TcpOutput:
                 self._small_queue.line_entered(line)
         else:
             self._small_queue.cpu_entered()
-            cpu.queue(self._transmit_charged, frame)
+            cpu.queue(self._transmit_charged, (frame, self._link.connection.sender.leaving))
 
-    def _transmit_charged(self, frame: Frame) -> None:
+    def _transmit_charged(self, job: tuple[Frame, Leaving | None]) -> None:
+        frame, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "without a CPU frames go straight to the device"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
+        if leaving is not None:
+            leaving.left(self._kernel.now)
         self._device.transmit(frame)
         line = self._line
         if line is not None and line.per_byte:
@@ -214,11 +222,14 @@ class TcpOutput:
         if cpu is None:
             self._namespace.output.send(path, packet, packet_id, altered)
         else:
-            cpu.queue(self._send_charged, (path, packet, packet_id, altered))
+            cpu.queue(self._send_charged, (path, packet, packet_id, altered, self._link.connection.sender.leaving))
 
-    def _send_charged(self, job: tuple[Path, bytes, int, bool | Offload]) -> None:
+    def _send_charged(self, job: tuple[Path, bytes, int, bool | Offload, Leaving | None]) -> None:
+        path, packet, packet_id, altered, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "only charged work comes here"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
-        namespace.output.send(*job)
+        if leaving is not None:
+            leaving.left(self._kernel.now)
+        namespace.output.send(path, packet, packet_id, altered)

@@ -21,11 +21,26 @@ from emu.wire.tcp import ACK, FIN, PSH
 
 if TYPE_CHECKING:
     from emu.stack.tcp.connection import Connection
+    from emu.stack.tcp.sent_segment import SentSegment
 
 MS = 1_000_000
 WHOLE = 1 << 30
 WINDOW_DIVISOR = 3
 """A packet of at least a third of the window leaves at once (net.ipv4.tcp_tso_win_divisor)."""
+
+
+class SentPacket:
+    """The segments that left as one."""
+
+    __slots__ = ("_segments",)
+
+    def __init__(self, segments: list[SentSegment]) -> None:
+        self._segments = segments
+
+    def left(self, now_ns: int) -> None:
+        """Note for each that it passes its interface only now (see `SentSegment.left`)."""
+        for segment in self._segments:
+            segment.left(now_ns)
 
 
 class OffloadingSender(Sender):
@@ -100,15 +115,18 @@ class OffloadingSender(Sender):
         self.bytes_sent += size
         connection = self._connection
         sent = self.recovery.sent
+        segments = []
         for offset in range(0, size, mss):
             ends = offset + mss >= size
-            sent((sequence + offset) & MASK, payload[offset : offset + mss], is_fin and ends, now_ns)
+            segments.append(sent((sequence + offset) & MASK, payload[offset : offset + mss], is_fin and ends, now_ns))
+        self.leaving = SentPacket(segments)
         self._sent_ns = now_ns
         connection.receiver.acks.data_sent(now_ns)
         connection.segments_sent += -(-size // mss) - 1
         self.segment_size = mss
         connection.emit_segment(sequence, flags, payload, ECN_CAPABLE if connection.ecn_active else PLAIN, now_ns)
         self.segment_size = WHOLE
+        self.leaving = None
 
 
 def _packet_size(unsent: int, room: int, window: int, mss: int, segments_max: int, short_allowed: bool) -> int:

@@ -12,6 +12,8 @@ from emu.wire.tcp import ACK, FIN, PSH
 
 if TYPE_CHECKING:
     from emu.stack.tcp.connection import Connection
+    from emu.stack.tcp.handshake import Handshake
+    from emu.stack.tcp.offload import SentPacket
     from emu.stack.tcp.recovery import LossRecovery
     from emu.stack.tcp.sent_segment import SentSegment
 
@@ -27,6 +29,7 @@ class Sender:
     snd_una, snd_nxt: oldest unacknowledged and next sequence number. snd_wnd: the peer's window in bytes; max_window:
     the largest it ever was. mss: payload of a full segment. small_end: the end of the last segment that was not full
     (for Minshall's variant of Nagle's algorithm). fin_wanted, fin_sent: about our FIN. no_delay: TCP_NODELAY.
+    leaving: what is being sent right now, to be told when it passes the interface; None for bare acknowledgments.
     blocked: the device below has enough of our segments already; nothing new leaves until it is False again.
     """
 
@@ -37,6 +40,7 @@ class Sender:
         "bytes_sent",
         "fin_sent",
         "fin_wanted",
+        "leaving",
         "max_window",
         "mss",
         "no_delay",
@@ -68,6 +72,7 @@ class Sender:
         self.fin_wanted = False
         self.fin_sent = False
         self.no_delay = False
+        self.leaving: SentSegment | SentPacket | Handshake | None = None
         self.blocked = False
         self.bytes_sent = 0
 
@@ -185,9 +190,10 @@ class Sender:
             self.small_end = nxt
         self.bytes_sent += size
         connection = self._connection
-        self.recovery.sent(sequence, payload, is_fin, now_ns)
+        self.leaving = self.recovery.sent(sequence, payload, is_fin, now_ns)
         connection.receiver.acks.data_sent(now_ns)
         connection.emit_segment(sequence, flags, payload, ECN_CAPABLE if connection.ecn_active else PLAIN, now_ns)
+        self.leaving = None
         return push
 
     def _output_fin(self, now_ns: int) -> None:
@@ -197,8 +203,9 @@ class Sender:
         sequence = self.snd_nxt
         self.snd_nxt = (sequence + 1) & MASK
         self.fin_sent = True
-        self.recovery.sent(sequence, b"", True, now_ns)
+        self.leaving = self.recovery.sent(sequence, b"", True, now_ns)
         self._connection.emit_segment(sequence, ACK | FIN, b"", PLAIN, now_ns)
+        self.leaving = None
 
     def retransmit(self, segment: SentSegment, now_ns: int) -> None:
         """Send a segment again."""

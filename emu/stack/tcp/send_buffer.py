@@ -38,7 +38,7 @@ class SendBuffer:
         start, end = self._written, self._written + len(data)
         self._written = end
         if end - self._pushed > push_every:
-            step = max(push_every // segment_size, 1) * segment_size
+            step = max(push_every // segment_size, 2) * segment_size
             while self._pushed + step < end:
                 self._mark(max(self._pushed + step, start))
         if push:
