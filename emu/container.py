@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Container(Programs):
     """A container. Made by `host.containers.run`.
 
-    name: unique in the emulation. id: 64 hex digits. host: where it runs. offload: whether its TCP leaves cutting
-    segments and making checksums to the hardware.
+    name: unique in the emulation. id: 64 hex digits. host: where it runs. offload: whether it leaves
+    checksums and cutting TCP segments to the hardware.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Container(Programs):
             self.name, self.id, hostname=self.hostname, sysctls=self.sysctls, share_host=attachment.mode is Mode.HOST
         )
         if self.offload:
-            sandbox.namespace.tcp.offload = True
+            sandbox.namespace.offload = True
             self.net.underlay.finish_offloads()
         try:
             with setting_up(self.net.profile):

@@ -49,8 +49,8 @@ class HostContainers:
         network: None is the default bridge; a network, its name, a list of these, "none", "host" or "container:X".
         ipv4_address, mac_address, aliases: on the first network.
         hostname: None is the beginning of the id. sysctls: of its namespace, by Linux name.
-        offload: its TCP leaves cutting segments and making checksums to the hardware, as on a real host where nobody
-        switched that off: captures inside the host show segments of up to 64 KiB and unfinished checksums.
+        offload: it leaves checksums and cutting TCP segments to the hardware, as on a real host where nobody switched
+        that off: captures inside the host show segments of up to 64 KiB and unfinished checksums.
         Raises Conflict, InvalidValue and NotFound in Docker's words, and then there is no container.
         """
         if publish:

@@ -77,7 +77,7 @@ class TcpLink:
         self.answers_without_ident = False
         self._timer: Timer = self._kernel.timer(self._timer_expired)
         self._background_timer: Timer | None = None
-        output = OffloadingTcpOutput if tcp.offload else TcpOutput
+        output = OffloadingTcpOutput if namespace.offload else TcpOutput
         self.output = output(self, namespace.socket_random.getrandbits(16))
         self.connection = Connection(
             settings,
@@ -87,7 +87,7 @@ class TcpLink:
             send_raw=self.output.send,
             congestion=congestion,
             maximum_segment=maximum_segment,
-            offload=tcp.offload,
+            offload=namespace.offload,
         )
 
     # -- what happens -------------------------------------------------------------------------------------------------

@@ -38,17 +38,14 @@ class Tcp:
 
     connections: by the bytes of arriving frames that name them. settings: what new connections start with.
     congestion: the default algorithm of new connections, "cubic" (Linux's tcp_congestion_control).
-    offload: new connections leave checksums and cutting long segments to the hardware (see `emu.wire.offload`).
     """
 
-    __slots__ = ("_bound", "_listeners", "_random", "_settings", "congestion", "connections", "namespace",
-                 "offload")  # fmt: skip
+    __slots__ = ("_bound", "_listeners", "_random", "_settings", "congestion", "connections", "namespace")
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.connections: dict[bytes, TcpLink] = {}
         self.congestion = "cubic"
-        self.offload = False
         self._listeners: dict[int, list[TcpListener]] = {}
         self._bound: dict[int, list[TcpSocket]] = {}
         self._random = namespace.kernel.random(f"TCP ports of {namespace.name}")

@@ -171,6 +171,8 @@ def check_amounts(label: str, point: Point) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_recordings_have_the_fin_on_the_last_data_only_where_the_test_says_so(engine: str) -> None:
     path = Recording(engine).folder / f"{SCENARIO}-c1-eth0.pcap"
-    fins = [data[14:] for _, data in read_pcap(path) if data[23] == 6 and data[47] & FIN and data[26:30].hex()[-2:] == "03"]
+    fins = [
+        data[14:] for _, data in read_pcap(path) if data[23] == 6 and data[47] & FIN and data[26:30].hex()[-2:] == "03"
+    ]
     assert [data_length(packet) > 0 for packet in fins] == [engine == "29"]
     assert fins[0][33] & ACK

@@ -68,7 +68,9 @@ class OffloadingSender(Sender):
         half_window = max(self.max_window >> 1, mss)
         packet_max = min(self.recovery.cwnd >> 1, GSO_PAYLOAD_MAX, half_window) // mss or 1
         while unsent:
-            if unsent > mss and self._is_better_deferred(min(unsent, half_window), room, window, packet_max * mss, now_ns):
+            if unsent > mss and self._is_better_deferred(
+                min(unsent, half_window), room, window, packet_max * mss, now_ns
+            ):
                 return room >= window
             size = _packet_size(unsent, room, window, mss, packet_max, short_allowed)
             if not size:
