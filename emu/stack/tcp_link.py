@@ -102,6 +102,16 @@ class TcpLink:
         self.settle()
         return must_reset
 
+    def uncut_segment_arrives(self, size: int, segment_size: int) -> None:
+        """Note that the next segment is as its sender left it to the hardware.
+
+        size: of its data. segment_size: of the pieces it would have been cut into; 0 when it is one.
+        """
+        connection = self.connection
+        if segment_size:
+            connection.segments_received += -(-size // segment_size) - 1
+        connection.receiver.window.cut_size = segment_size
+
     def mtu_has_changed(self, mtu: int) -> None:
         """The path's MTU is another one now."""
         if mtu != self.connection.mtu:

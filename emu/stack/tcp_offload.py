@@ -1,4 +1,4 @@
-"""The way out for connections that leave checksums, and cutting long segments, to the hardware (see `emu.wire.offload`).
+"""The way out for connections that leave checksums and cutting long segments to the hardware (`emu.wire.offload`).
 
 Every segment of a socket has only the sum of the pseudo header in its checksum field; what Linux sends without a socket
 (resets of closed ports, answers from TIME-WAIT) has a real checksum, as recorded (a3, with offload).

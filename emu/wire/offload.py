@@ -11,6 +11,7 @@ frames leaves it alone, and whoever checks checksums asks whether `altered is Tr
 from __future__ import annotations
 
 from struct import Struct
+
 from emu.wire.checksum import checksum_sum, pseudo_header_sum
 from emu.wire.frame import Frame
 from emu.wire.tcp import CWR, FIN, PROTOCOL_TCP, PSH
@@ -51,6 +52,14 @@ def must_be_cut(altered: bool | Offload) -> bool:
     Source: Linux is_skb_forwardable() and br_dev_queue_push_xmit() let such a packet pass whatever the MTU is.
     """
     return isinstance(altered, Offload) and altered.segment_size > 0
+
+
+def must_verify(altered: bool | Offload, verify_all: bool) -> bool:
+    """Tell whether a receiver must look at the checksum of a frame: never at one that has not been made yet.
+
+    verify_all: it looks at those of sound frames, too.
+    """
+    return altered is True or (verify_all and altered is False)
 
 
 def fits(packet: bytes, altered: bool | Offload, mtu: int) -> bool:

@@ -13,12 +13,12 @@ from emu.stack.tcp.challenge_ack import ChallengeAcks
 from emu.stack.tcp.congestion import make as make_congestion_control
 from emu.stack.tcp.handshake import Handshake
 from emu.stack.tcp.keepalive import Keepalive
+from emu.stack.tcp.offload import OffloadingSender
 from emu.stack.tcp.receive import Receiver
 from emu.stack.tcp.receive_window import ReceiveWindow
 from emu.stack.tcp.recovery import LossRecovery
 from emu.stack.tcp.rtt import RttEstimator
 from emu.stack.tcp.segment import ECN_CAPABLE, PLAIN, RESET, RETRANSMISSION, Emit, Segment
-from emu.stack.tcp.offload import OffloadingSender
 from emu.stack.tcp.send import Sender
 from emu.stack.tcp.seq import MASK
 from emu.stack.tcp.settings import TcpSettings
