@@ -342,6 +342,7 @@ def test_wireshark_reads_the_captures_and_finds_no_fault_but_the_checksums(tmp_p
     downloads.net.capture(tmp_path / "underlay.pcapng", interfaces=["h1:eth0"])
     downloads.net.capture(tmp_path / "receiver.pcapng", interfaces=["c2:eth0"])
     downloads.run()
+    downloads.net.close()
     sender = fields_of(tmp_path / "sender.pcapng", "tcp.srcport != 80", "tcp.len", "tcp.checksum.status")
     assert max(int(length) for length, _ in sender) > 2 * OVERLAY_MSS
     assert {status for _, status in sender} == {"0"}  # bad
