@@ -25,8 +25,6 @@ class TcpLink:
     local, remote: 4-byte addresses. key: the 12 bytes of arriving frames that name the connection. ttl: None is the
     namespace's default. socket: who is told of changes; None while it waits in a listener's queue, or when nobody
     holds it any more. listener: whose SYN opened it. arriving_id: the packet that is being taken in.
-    answers_without_ident: an answer to it has the IP identification 0, because Linux keeps no socket for the connection
-    any more: it was in TIME-WAIT already, or in FIN-WAIT-2 without a program (recorded in g30 and f4).
     """
 
     __slots__ = (
@@ -34,7 +32,6 @@ class TcpLink:
         "_kernel",
         "_tcp",
         "_timer",
-        "answers_without_ident",
         "arriving_id",
         "connection",
         "key",
@@ -74,7 +71,6 @@ class TcpLink:
         self.socket: TcpSocket | None = None
         self.listener: TcpListener | None = None
         self.arriving_id = 0
-        self.answers_without_ident = False
         self._timer: Timer = self._kernel.timer(self._timer_expired)
         self._background_timer: Timer | None = None
         output = OffloadingTcpOutput if namespace.offload else TcpOutput
@@ -97,7 +93,8 @@ class TcpLink:
         self.arriving_id = packet_id
         connection = self.connection
         state = connection.state
-        self.answers_without_ident = state is State.TIME_WAIT or (state is State.FIN_WAIT_2 and connection.orphaned)
+        if state is State.TIME_WAIT or (state is State.FIN_WAIT_2 and connection.orphaned):
+            self.output.has_no_socket = True
         must_reset = connection.segment_arrived(segment, self._kernel.now)
         self.settle()
         return must_reset

@@ -44,7 +44,7 @@ class OffloadingTcpOutput(TcpOutput):
     ) -> None:
         """Send a segment, a long one in one piece (see `emu.stack.tcp.segment.Emit`)."""
         link, namespace = self._link, self._namespace
-        if link.answers_without_ident:
+        if self.has_no_socket:
             super().send(sequence, acknowledgment, flags, window, timestamp, echo, options, payload, kind)
             return
         if not options and timestamp >= 0:
@@ -55,6 +55,7 @@ class OffloadingTcpOutput(TcpOutput):
         if (self._generation != namespace.generation and not self._resolve()) or longest > self._mtu:
             self._send_unresolved(fields, longest, offload, kind)
             return
+        self._confirm(self._neighbour)
         template = self._with_ecn if kind == ECN_CAPABLE else self._plain
         data = template.stamp_unfinished(self._take_idents(flags, acknowledgment, len(payload), offload), *fields)
         self._hand_over(Frame(data, self._new_packet(kind), offload))
@@ -100,6 +101,8 @@ class OffloadingTcpOutput(TcpOutput):
             self._kernel.soon(link.mtu_has_changed, path.mtu)
         if longest > path.mtu and not path.locked:
             return  # as in `TcpOutput`
+        if path.next_hop is not None:
+            self._confirm(path.interface.neighbours.get(path.next_hop))
         template = TcpFlowTemplate(
             ZERO_MAC,
             ZERO_MAC,

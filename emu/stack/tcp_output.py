@@ -18,6 +18,7 @@ from emu.wire.tcp_options import segment_options
 if TYPE_CHECKING:
     from emu.device.cable_direction import CableDirection
     from emu.device.netdevice import NetDevice
+    from emu.stack.neighbour import Neighbour
     from emu.stack.output import Path
     from emu.stack.tcp.handshake import Handshake
     from emu.stack.tcp.offload import SentPacket
@@ -36,10 +37,14 @@ RESET_NOTE = "TCP reset by this side"
 class TcpOutput:
     """The way out of one connection (the `send_raw` of its machine).
 
-    The way is resolved once and remembered until the namespace's `generation` changes (see `SendFlow`).
+    has_no_socket: Linux keeps none for a connection that is in TIME-WAIT, or in FIN-WAIT-2 without a program, and
+        answers what arrives then with the IP identification 0 (recorded in g30 and f4).
+    What the peer acknowledges confirms its neighbour entry, so a stream that advances needs no ARP (Linux's
+    sk_dst_confirm). The way is resolved once and remembered until the namespace's `generation` changes (`SendFlow`).
     """
 
     __slots__ = (
+        "_confirmed_by_ns",
         "_device",
         "_generation",
         "_ident",
@@ -48,9 +53,11 @@ class TcpOutput:
         "_link",
         "_mtu",
         "_namespace",
+        "_neighbour",
         "_plain",
         "_small_queue",
         "_with_ecn",
+        "has_no_socket",
     )
 
     def __init__(self, link: TcpLink, ident: int) -> None:
@@ -61,8 +68,11 @@ class TcpOutput:
         self._generation = -1
         self._mtu = 0
         self._device: NetDevice
+        self._neighbour: Neighbour | None = None
+        self._confirmed_by_ns = -1
         self._line: CableDirection | None = None
         self._small_queue = SmallQueue(link)
+        self.has_no_socket = False
         self._plain: TcpFlowTemplate
         self._with_ecn: TcpFlowTemplate
 
@@ -90,8 +100,16 @@ class TcpOutput:
         if len(payload) + 40 + (len(options) or 12) > self._mtu:
             self._send_slowly(sequence, acknowledgment, flags, window, timestamp, echo, options, payload, kind)
             return
+        progress_ns = self._link.connection.progress_ns
+        if progress_ns != self._confirmed_by_ns:
+            self._confirmed_by_ns = progress_ns
+            if self._neighbour is not None:
+                self._neighbour.confirmed_ns = self._kernel.now
         template = self._with_ecn if kind == ECN_CAPABLE else self._plain
-        ident = self._next_ident(flags, acknowledgment)
+        if self.has_no_socket or (flags & SYN and acknowledgment):
+            ident = 0
+        else:
+            self._ident = ident = (self._ident + 1) & 0xFFFF
         if options or timestamp < 0:
             data = template.stamp_options(ident, sequence, acknowledgment, flags, window, options, payload)
         else:
@@ -126,10 +144,18 @@ class TcpOutput:
 
     def _next_ident(self, flags: int, acknowledgment: int) -> int:
         """Return the IP identification: 0 in a SYN-ACK, otherwise one more than the segment before (FACT 33)."""
-        if self._link.answers_without_ident or (flags & SYN and acknowledgment):
+        if self.has_no_socket or (flags & SYN and acknowledgment):
             return 0
         self._ident = ident = (self._ident + 1) & 0xFFFF
         return ident
+
+    def _confirm(self, neighbour: Neighbour | None) -> None:
+        """Let the neighbour know that it is there, if the peer has acknowledged anything since it was told last."""
+        progress_ns = self._link.connection.progress_ns
+        if progress_ns != self._confirmed_by_ns:
+            self._confirmed_by_ns = progress_ns
+            if neighbour is not None:
+                neighbour.confirmed_ns = self._kernel.now
 
     def _new_packet(self, kind: int) -> int:
         """Return a packet id, and note what it is if that is worth a note."""
@@ -153,6 +179,7 @@ class TcpOutput:
         if isinstance(path, int) or path.mtu < link.connection.mtu:
             return False
         device = path.interface.device
+        neighbour: Neighbour | None = None
         if path.is_local:
             destination_mac, source_mac = ZERO_MAC, ZERO_MAC
         else:
@@ -171,6 +198,7 @@ class TcpOutput:
         self._with_ecn = TcpFlowTemplate(*addresses, ttl=ttl, tos=tos | ECT_0)
         self._mtu = path.mtu
         self._device = device
+        self._neighbour = neighbour
         self._line = device.direction if isinstance(device, WiredDevice) else None
         self._generation = namespace.generation
         return True
@@ -203,6 +231,8 @@ class TcpOutput:
         )  # fmt: skip
         if len(segment) + 20 > path.mtu and not path.locked:
             return  # Linux's IP refuses it; it is cut and sent again as soon as the machine knows the MTU
+        if path.next_hop is not None:
+            self._confirm(path.interface.neighbours.get(path.next_hop))
         packet_id = self._new_packet(kind)
         ident = self._next_ident(flags, acknowledgment)
         packet = build_packet(

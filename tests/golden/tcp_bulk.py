@@ -142,3 +142,16 @@ def check_end(name: str, emulated: Bulk) -> None:
         (last,) = [fields for fields in sent if fields["tcp.flags"] & FIN]
         end = last["tcp.sequence"] + payload_length(last) + 1
         assert max(f["tcp.acknowledgment"] for f in emulated.sent(not by_server)) == end, name
+    check_last_identification(name, emulated)
+
+
+def check_last_identification(name: str, bulk: Bulk) -> None:
+    """The server's last ACK has the IP id 0 if its own FIN had been acknowledged before: it has no socket any more."""
+    server, client = bulk.sent(True), bulk.sent(False)
+    (fin,) = [fields for fields in server if fields["tcp.flags"] & FIN]
+    end = fin["tcp.sequence"] + payload_length(fin) + 1
+    acknowledged = next(index for index, fields in enumerate(client) if fields["tcp.acknowledgment"] == end)
+    ended = next(index for index, fields in enumerate(client) if fields["tcp.flags"] & FIN)
+    last = server[-1]
+    if last is not fin and not payload_length(last):
+        assert (last["ip.id"] == 0) is (acknowledged < ended), name

@@ -9,7 +9,6 @@ from emu.stack.tcp.reassembly import Block, OutOfOrderQueue
 from emu.stack.tcp.receive_window import DEFAULT_SEGMENT, SMALL, ReceiveWindow, memory_of
 from emu.stack.tcp.seq import MASK, seq_diff, seq_leq, seq_lt
 from emu.stack.tcp.settings import TcpSettings
-from emu.stack.tcp.timers import NEVER
 
 BLOCKS_WITH_TIMESTAMPS = 3
 BLOCKS_WITHOUT_TIMESTAMPS = 4
@@ -258,8 +257,3 @@ class Receiver:
         if not self._sack or not count:
             return 0
         return 4 + 8 * min(count, BLOCKS_WITH_TIMESTAMPS if timestamps else BLOCKS_WITHOUT_TIMESTAMPS)
-
-    @property
-    def deadline_ns(self) -> int:
-        """When a delayed acknowledgment is due."""
-        return self.acks.deadline_ns if self.acks.scheduled else NEVER

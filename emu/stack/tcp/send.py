@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from emu.stack.tcp.sent_segment import SentSegment
 
 SMALL_WINDOW = 536
-TIMESTAMPS_LENGTH = 12
 GSO_PAYLOAD_MAX = 65536 - 1 - 320
 """What Linux puts into one packet at most, for it to be cut into segments below TCP (MAX_TCP_HEADER is 320)."""
 
