@@ -68,7 +68,10 @@ class EthernetPort(WiredDevice):
         pieces = finished_frames(frame)
         assert self.direction is not None, "it runs, so there is a cable"
         if self.direction.queued is not None:
-            return all([self._transmit_finished(piece) for piece in pieces])
+            accepted = True
+            for piece in pieces:
+                accepted = self._transmit_finished(piece) and accepted
+            return accepted
         cpu = self._cpu
         if cpu is not None:
             cpu.busy_until_ns += self.transmit_cost_ns

@@ -103,7 +103,9 @@ class WiredDevice(NetDevice):
         if direction is None or direction.refusal_of(size) is None:
             accepted = self.transmit(frame)
         else:
-            accepted = all([self.transmit(piece) for piece in finished_frames(frame)])
+            accepted = True
+            for piece in finished_frames(frame):
+                accepted = self.transmit(piece) and accepted
         self.size_limit = limit
         return accepted
 

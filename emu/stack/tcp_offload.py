@@ -43,7 +43,7 @@ class OffloadingTcpOutput(TcpOutput):
         kind: int,
     ) -> None:
         """Send a segment, a long one in one piece (see `emu.stack.tcp.segment.Emit`)."""
-        link, namespace = self._link, self._namespace
+        namespace = self._namespace
         if self.has_no_socket:
             super().send(sequence, acknowledgment, flags, window, timestamp, echo, options, payload, kind)
             return

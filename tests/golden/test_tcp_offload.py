@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -151,7 +152,7 @@ def check_push_and_sizes(label: str, point: Point) -> None:
 def check_identifications(label: str, point: Point) -> None:
     """A long segment takes as many identifications as it has pieces."""
     packets = point.from_server()
-    for packet, following in zip(packets, packets[1:], strict=False):
+    for packet, following in pairwise(packets):
         step = int.from_bytes(following[4:6], "big") - int.from_bytes(packet[4:6], "big")
         assert step & 0xFFFF == max(1, -(-data_length(packet) // MSS)), f"{label}: {packet[:20].hex()}"
 

@@ -16,6 +16,8 @@ from emu.stack.tcp.offload import _packet_size
 from emu.wire.offload import Offload, partial_checksum
 from emu.wire.tcp import parse_tcp
 from tests.helpers_tshark import needs_tshark, run_program
+from tests.stack.test_tcp_path import sizes_at, upload
+from tests.stack.world import World
 
 MSS = 1448
 OVERLAY_MSS = 1398
@@ -193,6 +195,15 @@ def test_identifications_count_the_pieces():
         assert (following - ident) & 0xFFFF == count or following == 0  # TIME-WAIT answers with 0
 
 
+def test_the_same_seed_gives_the_same_bytes():
+    one, other = on_two_hosts(loss=0.02), on_two_hosts(loss=0.02)
+    for downloads in (one, other):
+        downloads.run()
+    assert {name: [data for data, _ in seen] for name, seen in one.taken.items()} == {
+        name: [data for data, _ in seen] for name, seen in other.taken.items()
+    }
+
+
 def test_segments_are_counted_as_on_the_wire():
     downloads = on_one_host((200_000, 0))
     downloads.run()
@@ -363,6 +374,42 @@ def fields_of(path: Any, condition: str, *names: str) -> list[list[str]]:
     words = [word for name in names for word in ("-e", name)]
     text = run_program("tshark", "-n", "-r", path, *checks, "-Y", condition, "-T", "fields", *words)
     return [line.split("\t") for line in text.splitlines()]
+
+
+# -- through routers --------------------------------------------------------------------------------------------------
+
+
+def behind_routers(middle_mtu: int) -> tuple[World, Any, Any]:
+    """h1 - r1 - r2 - h2; h1 has offload, the link in the middle may carry less."""
+    world = World()
+    h1, r1, r2, h2 = (world.namespace(name) for name in ("h1", "r1", "r2", "h2"))
+    for router in (r1, r2):
+        router.sysctl["net.ipv4.ip_forward"] = 1
+    world.join(h1, r1, "10.1.0.2/24", "10.1.0.1/24")
+    world.join(r1, r2, "10.3.0.1/24", "10.3.0.2/24", mtu=middle_mtu)
+    world.join(r2, h2, "10.2.0.1/24", "10.2.0.2/24")
+    h1.routes.add("default", via="10.1.0.1")
+    r1.routes.add("10.2.0.0/24", via="10.3.0.2")
+    r2.routes.add("10.1.0.0/24", via="10.3.0.1")
+    h2.routes.add("default", via="10.2.0.1")
+    h1.offload = True
+    return world, h1, h2
+
+
+def test_routers_pass_a_long_segment_on_whole_when_its_pieces_fit():
+    world, h1, h2 = behind_routers(1500)
+    data, info = upload(world, h1, h2, 200_000)
+    assert (len(data), info.retransmissions) == (200_000, 0)
+    assert max(sizes_at(world, "h2:eth0")) == max(sizes_at(world, "h1:eth0")) > 4 * MSS
+    assert world.drops == []
+
+
+def test_a_router_refuses_a_long_segment_whose_pieces_do_not_fit_and_the_sender_learns():
+    world, h1, h2 = behind_routers(1000)
+    data, info = upload(world, h1, h2, 200_000)
+    assert (len(data), info.mss) == (200_000, 948)
+    assert {reason for _, reason, _ in world.drops} == {"FRAGMENTATION_NEEDED"}
+    assert max(sizes_at(world, "h2:eth0")) > 4 * 948
 
 
 # -- settings ---------------------------------------------------------------------------------------------------------
