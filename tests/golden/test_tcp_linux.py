@@ -307,3 +307,49 @@ def test_g9_a_server_behind_a_smaller_mtu(cost: str) -> None:
             [seen for seen in frames if "tcp.flags" in seen.fields] for frames in lan.both(f"g9-router-{name}", name)
         )
         check_bulk(f"g9-router-{name}", Bulk(recorded, H4), Bulk(emulated, H4), lan.correspondence)
+
+
+# -- what the transcript says of captures that are not here ---------------------------------------------------------
+
+
+@costs
+def test_g31_every_loss_is_repaired_by_a_fast_retransmit(cost: str) -> None:
+    """`iptables ... --sport 80 --length 1000: -m statistic --mode nth --every 60 --packet 30 -j DROP` on the switch.
+
+    nstat said TcpRetransSegs 12, TCPFastRetrans 12, TCPTimeouts 0, TCPLossProbes 0.
+    """
+    lan = Lan(cost, has_rate=True)
+    net, h1, h2 = lan.net, lan.host("h1"), lan.host("h2")
+    h2.interface("eth0")
+    port = net.switches["sw"].namespace.device("eth1")
+    upper, seen = port.upper, [0]
+
+    def every_60th(frame: TappedFrame, *more: Any) -> None:
+        if len(frame.data) >= 1014:
+            seen[0] += 1
+            if seen[0] % 60 == 31:
+                return
+        upper(frame, *more)
+
+    port.upper = every_60th
+    told = []
+
+    def server() -> Generator[Any, Any, None]:
+        listener = h2.namespace.tcp_socket()
+        listener.bind(port=80)
+        listener.listen()
+        socket = yield listener.accept()
+        yield socket.recv()
+        for data in blocks(b"h" * 192, BIG_FILE):
+            yield socket.send(data)
+        socket.close()
+        yield socket.closed
+        told.append(socket.info())
+
+    net.spawn(server())
+    question = curl_request("/big.bin", H2)
+    net.at(BEGIN_NS, lambda: net.spawn(http_client(net, h1.namespace, H2, question, 192 + len(BIG_FILE))))
+    net.run()
+    (info,) = told
+    assert seen[0] // 60 == 11
+    assert (info.retransmissions, info.fast_retransmits, info.timeouts, info.tail_loss_probes) == (12, 12, 0, 0)

@@ -139,7 +139,10 @@ def run_captured(transfer: Transfer, folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(("build", "cost", "shape"), SETTINGS)
-@pytest.mark.parametrize(("forward", "backward"), [(400_000, 0), (150_000, 150_000)], ids=["one way", "both ways"])
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [pytest.param(400_000, 0, id="one way", marks=pytest.mark.slow), pytest.param(150_000, 150_000, id="both ways")],
+)
 def test_a_clean_run_gives_nothing_to_complain_about_at_any_interface(
     build: Any, cost: str, shape: dict[str, Any], forward: int, backward: int, tmp_path: Path
 ) -> None:
