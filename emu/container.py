@@ -11,7 +11,7 @@ from emu.cnm.naming import start_order
 from emu.cnm.settings import check_settings, setting_up
 from emu.dhcp import ServerOptions, serve_in_container
 from emu.interface import Interface
-from emu.kernel.errors import Conflict, NotFound
+from emu.kernel.errors import Conflict, InvalidValue, NotFound
 from emu.network import Network
 from emu.programs import Programs
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Container(Programs):
     """A container. Made by `host.containers.run`.
 
-    name: unique in the emulation. id: 64 hex digits. host: where it runs.
+    name: unique in the emulation. id: 64 hex digits. host: where it runs. offload: whether it leaves
+    checksums and cutting TCP segments to the hardware.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Container(Programs):
         ipv4_address: str | None,
         mac_address: str | None,
         aliases: tuple[str, ...],
+        offload: bool,
     ) -> None:
         self.host = host
         self.net = host.net
@@ -51,6 +53,12 @@ class Container(Programs):
         self.labels = labels
         self.sysctls = sysctls
         self.attachment: Attachment = read_attachment(host, network, ipv4_address, mac_address, aliases)
+        if offload and self.attachment.mode is not Mode.OWN:
+            raise InvalidValue(
+                f'offload=True: container "{name}" has no network namespace of its own; set it where the namespace '
+                "comes from"
+            )
+        self.offload = offload
         self.id = host.controller.ids.object_id()
         self.hostname = hostname
         self.created_ns = self.net.now
@@ -147,6 +155,9 @@ class Container(Programs):
         sandbox = controller.create_sandbox(
             self.name, self.id, hostname=self.hostname, sysctls=self.sysctls, share_host=attachment.mode is Mode.HOST
         )
+        if self.offload:
+            sandbox.namespace.offload = True
+            self.net.underlay.finish_offloads()
         try:
             with setting_up(self.net.profile):
                 for connection in self._start_order():

@@ -21,6 +21,7 @@ from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.checksum import udp_checksum
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
+from emu.wire.offload import CHECKSUM_ONLY, partial_checksum
 
 if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
@@ -259,21 +260,28 @@ class UdpSocket(UdpOptions):
             raise _message_too_long(path.mtu)
         self._ident = (self._ident + 1) & 0xFFFF
         df = bool(self.dont_fragment) or (self.dont_fragment is None and fits and not path.locked)
-        if fits:
+        leaves_checksum = namespace.offload and fits and self.checksum
+        if fits and not leaves_checksum:
             self._remember_flow(path, remote, destination, df)
-        packet = self._build(path, remote, port, payload, df)
+        packet = self._build(path, remote, port, payload, df, leaves_checksum)
         cost_ns = namespace.cost_socket_send_ns
         if namespace.cpu is not None:
             cost_ns += namespace.cpu.costs.copy_ns(len(payload))
         packet_id = self._kernel.next_packet_id()
-        if not namespace.start_output(path, packet, packet_id, cost_ns) and self.receive_errors:
+        altered = CHECKSUM_ONLY if leaves_checksum else False
+        if not namespace.start_output(path, packet, packet_id, cost_ns, altered) and self.receive_errors:
             raise os_error(errno.ENOBUFS)
         return len(payload)
 
-    def _build(self, path: Path, remote: bytes, port: int, payload: bytes, dont_fragment: bool) -> bytes:
+    def _build(
+        self, path: Path, remote: bytes, port: int, payload: bytes, dont_fragment: bool, leaves_checksum: bool
+    ) -> bytes:
         segment = _pack_ports(self._port, port, len(payload) + 8, 0) + payload
         if self.checksum:
-            checksum = udp_checksum(path.source, remote, segment)
+            if leaves_checksum:
+                checksum = partial_checksum(path.source, remote, PROTOCOL_UDP, len(segment))
+            else:
+                checksum = udp_checksum(path.source, remote, segment)
             segment = segment[:6] + checksum.to_bytes(2, "big") + segment[8:]
         ttl = self.ttl
         if ttl is None:

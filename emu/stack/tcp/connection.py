@@ -13,6 +13,7 @@ from emu.stack.tcp.challenge_ack import ChallengeAcks
 from emu.stack.tcp.congestion import make as make_congestion_control
 from emu.stack.tcp.handshake import Handshake
 from emu.stack.tcp.keepalive import Keepalive
+from emu.stack.tcp.offload import OffloadingSender
 from emu.stack.tcp.receive import Receiver
 from emu.stack.tcp.receive_window import ReceiveWindow
 from emu.stack.tcp.recovery import LossRecovery
@@ -39,7 +40,7 @@ class Connection:
 
     settings: its tunables. iss, timestamp_offset: where its numbers begin. mtu: of the path, in bytes.
     maximum_segment: a smaller MSS to announce (TCP_MAXSEG). congestion: "cubic" or "reno". send_raw: takes what it
-    sends (see `segment.Emit`).
+    sends (see `segment.Emit`). offload: several segments may go to it as one, for the hardware to cut.
 
     state, error: where it stands, and the errno that ended it (0: none). soft_error: what ICMP said meanwhile.
     orphaned: the program has closed it. sender, receiver, rtt: its parts.
@@ -92,6 +93,7 @@ class Connection:
         send_raw: Emit,
         congestion: str = "cubic",
         maximum_segment: int | None = None,
+        offload: bool = False,
     ) -> None:
         self.settings = settings
         self.state = State.CLOSED
@@ -132,7 +134,7 @@ class Connection:
         self.receiver = Receiver(settings, ReceiveWindow(settings.receive_buffer, 0, False, self.advertised_mss, 0))
         self.handshake = Handshake(self)
         self.handshake.offer()
-        self.sender = Sender(self, iss)
+        self.sender = OffloadingSender(self, iss) if offload else Sender(self, iss)
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
