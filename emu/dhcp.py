@@ -12,7 +12,7 @@ from emu.cnm.ipam.config import ipam_options_as_text
 from emu.cnm.ipam.dhcp import DhcpIpam
 from emu.cnm.ipam.dhcp_endpoint import EndpointLease
 from emu.cnm.ipam.dhcp_service import DhcpService
-from emu.kernel.errors import Conflict, InvalidValue, LeaseTimeout
+from emu.kernel.errors import Conflict, EmuError, InvalidValue, LeaseTimeout
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from emu.network import Network
     from emu.programs import Programs
     from emu.stack.namespace import Namespace
+    from emu.stack.tcp_socket import TcpSocket
 
 
 class ServerOptions(TypedDict, total=False):
@@ -158,6 +159,12 @@ def gateway_service(network: CnmNetwork) -> DhcpService | None:
 # -- programs that wait -----------------------------------------------------------------------------------------------
 
 
+def needs_waiting(programs: Programs, target: Programs | str) -> bool:
+    """Tell whether a container or the target of its program is still being leased an address."""
+    endpoints = [*programs.sandbox.endpoints, *_pending_endpoints(programs, target)]
+    return any(endpoint.pending is not None and _client(endpoint) is not None for endpoint in endpoints)
+
+
 def wait_for_own_leases(programs: Programs, what: str) -> Waiting:
     """Wait until a container has its leased addresses; a program does not start before.
 
@@ -174,6 +181,19 @@ def wait_for_target(programs: Programs, target: Programs | str, what: str) -> Wa
     """
     for endpoint in _pending_endpoints(programs, target):
         yield from _wait_for(endpoint, f"{programs.name}: {what}: container {endpoint.name}")
+
+
+def connect_when_leased(programs: Programs, socket: TcpSocket, target: Programs | str, port: int) -> Waiting:
+    """Connect a TCP socket when its container and its target have their leases; else `connected` fails with why."""
+    what = f"tcp to {target if isinstance(target, str) else target.name}:{port}"
+    try:
+        yield from wait_for_own_leases(programs, what)
+        yield from wait_for_target(programs, target, what)
+        socket.connect(programs.find_address(target, "tcp"), port)
+    except EmuError as error:
+        if not socket.connected.triggered:
+            socket.connected.fail(error)
+            socket.connected.defused = True
 
 
 def _wait_for(endpoint: Endpoint, who: str) -> Waiting:

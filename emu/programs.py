@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from emu.cnm.names import reverse
-from emu.dhcp import wait_for_own_leases, wait_for_target
+from emu.dhcp import connect_when_leased, needs_waiting, wait_for_own_leases, wait_for_target
 from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotFound, NotSupported
 from emu.raw import Sniffer, send_frame
 from emu.stack.tcp_options import OPTION_NAMES as TCP_OPTIONS
+from emu.stack.tcp_socket import check_port
 from emu.task import Program, Task, checked_script
 from emu.traffic.ping import Ping, PingResult
 from emu.traffic.ping_options import PingOptions, ping_options
@@ -165,6 +166,7 @@ class Programs(ABC):
 
         source_port: 0 takes a free one. options: of the socket, set before it connects, such as `no_delay=True`,
         `congestion="reno"`, `receive_buffer=1 << 20`.
+        While this container or the target is still being leased an address, it connects when both have theirs.
         Raises NotFound for a name that does not resolve. What goes wrong later fails the events, as Linux words it.
         """
         self._shown(target, "tcp_connect")
@@ -173,10 +175,12 @@ class Programs(ABC):
             if name not in TCP_OPTIONS:
                 raise InvalidValue(f'tcp_connect: unknown option "{name}": expected {", ".join(TCP_OPTIONS)}')
             setattr(socket, name, value)
-        address = self.find_address(target, "tcp")
         if source_port:
             socket.bind(port=source_port)
-        socket.connect(address, port)
+        if needs_waiting(self, target):
+            self.net.kernel.process(connect_when_leased(self, socket, target, check_port(port, 1)))
+        else:
+            socket.connect(self.find_address(target, "tcp"), port)
         return socket
 
     def udp_flow(

@@ -319,8 +319,8 @@ class Kernel(Environment):
         named = list(labels)[:STUCK_NAMES]
         more = f" and {len(labels) - STUCK_NAMES} more" if len(labels) > STUCK_NAMES else ""
         raise SimulationStuck(
-            f"{start}frames go round through {', '.join(named)}{more}; break the loop, or give a link on the way a rate or "
-            "a delay"
+            f"{start}frames go round through {', '.join(named)}{more}; break the loop, or give a link on the way a "
+            "rate or a delay"
         )
 
 

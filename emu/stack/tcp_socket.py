@@ -150,7 +150,10 @@ class TcpSocket(TcpStream):
         if self._link is not None or self._listener is not None:
             connected = self._link is not None and self._link.connection.was_established
             return fail(self._event("nothing"), errno.EISCONN if connected else errno.EALREADY)
-        event = self._connected = self._event(f"a TCP connection to {address} port {port}")
+        if self._connected.triggered:  # an attempt that failed; else somebody may wait for this one already
+            self._connected = self._event("")
+        event = self._connected
+        event.description = f"a TCP connection to {address} port {port}"  # type: ignore[attr-defined]
         number = self._open(destination, port)
         return fail(event, number) if number else event
 
@@ -292,7 +295,8 @@ class TcpSocket(TcpStream):
         return f"<TcpSocket {self._namespace.name} {self.local_address} -> {self.remote_address} {self.state}>"
 
 
-def check_port(port: int, minimum: int) -> None:
-    """Raise InvalidValue for what is no port."""
+def check_port(port: int, minimum: int) -> int:
+    """Return a port. Raises InvalidValue for what is none."""
     if type(port) is not int or not minimum <= port <= 65535:
         raise InvalidValue(f"TCP port {port!r}: expected {minimum} to 65535")
+    return port

@@ -90,9 +90,11 @@ class DhcpIpam:
             PoolRequest(request.address_space, request.pool, request.sub_pool, {}, request.exclude)
         )
         for address in static:
-            if pool.subnet is not None and address not in pool.subnet:
+            if pool.subnet is not None and not dhcp_options.is_host_address(address, pool.subnet):
                 self._pools.release_pool(pool.pool_id)
-                raise InvalidValue(f'DHCP option static "{address}": expected addresses of {pool.subnet}')
+                raise InvalidValue(
+                    f'DHCP option static "{address}": expected addresses of {pool.subnet} that hosts can have'
+                )
         self._static[pool.pool_id] = static
         self._by_hand[pool.pool_id] = set()
         return pool
@@ -192,7 +194,7 @@ class DhcpIpam:
     def network_removed(self, network: Network) -> None:
         """Stop the servers of a network."""
         for service in self._networks.pop(network.id).services:
-            service.stop()
+            service.hold(f"network {network.name} has been removed")
 
     def services(self, network: Network) -> list[DhcpService]:
         """Return the servers of a network, the one beside the gateway first; others serve until they are stopped."""
