@@ -51,7 +51,7 @@ class ProbeAddress:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A lease to put into effect. is_new: False when only its times have changed."""
+    """A lease to put into effect. is_new: False when a lease was renewed: new times, perhaps new parameters."""
 
     lease: ClientLease
     is_new: bool

@@ -68,7 +68,7 @@ class DhcpProgram:
 
     on_bind, on_unbind: put a new lease into effect and take it back; as `LeaseInstaller` does it.
     on_fail: told the state in which a round of attempts ended without an address; the program tries again.
-    on_extend: told the lease with its new times when it has been renewed.
+    on_extend: told the lease with its new times and parameters when it has been renewed.
     requested, reboot, host_name, client_id: as for `DhcpClient`.
     While it wants an address the program keeps the run alive until it has one or a round of attempts has failed; what
     it does later it does in the background.

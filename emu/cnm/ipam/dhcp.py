@@ -224,19 +224,20 @@ class DhcpIpam:
         assert endpoint.mac is not None, endpoint
         typed = endpoint.settings.ipv4_address
         requested = None if typed is None else ipaddress.IPv4Address(typed)
-        if requested is not None:
-            if served.gateway_service is not None and endpoint.mac not in served.gateway_service.reservations:
-                served.gateway_service.reserve(endpoint.mac, requested.packed)
-                served.reserved.add(endpoint.mac)
-            self._pools.request_address(endpoint.pool.pool_id, requested, {})
         options = endpoint.network.ipam.options
         by_name = dhcp_options.choice(options, "client_id", ("mac", "name")) == "name"
+        client_id = dhcp_options.client_id_of(endpoint.sandbox.container_name) if by_name else None
+        if requested is not None:
+            service = served.gateway_service
+            if service is not None and service.reserve(endpoint.mac, client_id, requested.packed):
+                served.reserved.add(endpoint.mac)
+            self._pools.request_address(endpoint.pool.pool_id, requested, {})
         served.clients[endpoint.id] = EndpointLease(
             endpoint,
             profile_named(dhcp_options.choice(options, "client", tuple(PROFILES))),
             served.memories.get(endpoint.sandbox.container_id) or Memory(endpoint.mac),
             requested=requested,
-            client_id=dhcp_options.client_id_of(endpoint.sandbox.container_name) if by_name else None,
+            client_id=client_id,
             explain=lambda: self._explain(served),
         )
 

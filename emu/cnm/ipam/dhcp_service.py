@@ -130,12 +130,24 @@ class DhcpService:
         lease = self.table.of_address(address)
         return lease if lease is not None and lease.keeps_others_away(self._kernel.now) else None
 
-    def reserve(self, mac: bytes, address: bytes) -> None:
-        """Keep an address for the client with a MAC address. Raises Conflict when it is kept for another."""
-        for client, other in self.reservations.items():
-            if other == address and client != mac:
-                raise Conflict("Address already in use")
+    def reserve(self, mac: bytes, client_id: bytes | None, address: bytes) -> bool:
+        """Keep an address for a client; False when the options reserve it for this client already.
+
+        Raises Conflict when it is kept for another client, or another address for this one.
+        """
+        for known_by in (client_id, mac):
+            kept = None if known_by is None else self.reservations.get(known_by)
+            if kept == address:
+                return False
+            if kept is not None:
+                raise Conflict(
+                    f"ipv4_address {ipv4_to_text(address)}: the DHCP option reservations keeps {ipv4_to_text(kept)} "
+                    "for this client; ask for that, or for none"
+                )
+        if address in self.reservations.values():
+            raise Conflict("Address already in use")
         self.reservations[mac] = address
+        return True
 
     def _server(self) -> DhcpServer:
         return DhcpServer(self.settings, self.table) if self._daemon is None else self._daemon.server
