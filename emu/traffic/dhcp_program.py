@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from emu.kernel.errors import EmuError, NotFound
-from emu.traffic.dhcp_client import Action, Bind, DhcpClient, Failed, ProbeAddress, Send, Unbind
+from emu.traffic.dhcp_client import DhcpClient
+from emu.traffic.dhcp_client_actions import Action, Bind, Failed, ProbeAddress, Send, Unbind
 from emu.traffic.dhcp_client_lease import ClientLease
 from emu.traffic.dhcp_frames import build_frame, build_probe, claims_address, is_udp_to, read_frame
 from emu.traffic.dhcp_parameters import LeaseParameters

@@ -131,9 +131,7 @@ def test_a_server_on_a_network_with_docker_s_addresses_ends_with_the_network() -
 def test_a_fixed_address_other_than_the_one_reserved_for_the_client_is_refused() -> None:
     net, lan = leasing(reservations={"02:42:00:00:00:05": "10.0.0.12"})
     keywords = {"network": lan, "mac_address": "02:42:00:00:00:05"}
-    with pytest.raises(
-        emu.Conflict, match=r"ipv4_address 10\.0\.0\.13: .* reservations keeps 10\.0\.0\.12 for"
-    ):
+    with pytest.raises(emu.Conflict, match=r"ipv4_address 10\.0\.0\.13: .* reservations keeps 10\.0\.0\.12 for"):
         net.host.containers.run("web", ipv4_address="10.0.0.13", **keywords)
     assert "web" not in net.containers
     web = net.host.containers.run("web", ipv4_address="10.0.0.12", **keywords)
@@ -195,6 +193,17 @@ def test_a_lease_shorter_than_the_run_survives_a_cable_that_loses_most_frames_fo
     net.run(until="900s")
     assert sorted(container.addresses["lan"] for container in containers) == [f"10.0.0.{n}" for n in range(10, 14)]
     assert lan.dhcp.used == 4
+
+
+def test_the_longest_names_find_room_in_messages_or_are_refused() -> None:
+    net, lan = leasing(client_id="name", probe="3s")
+    longest = net.host.containers.run("w" * 128, network=lan)
+    with pytest.raises(emu.InvalidValue, match=r"expected container names of at most 128 characters, not one of 129"):
+        net.host.containers.run("w" * 129, network=lan)
+    net.run()
+    assert longest.addresses == {"lan": "10.0.0.10"}
+    assert [lease.client for lease in lan.dhcp.leases] == ["w" * 64]
+    assert lan.cnm.endpoints.keys() == {endpoint(longest).id}
 
 
 def test_docker_s_own_keys_describe_a_leasing_network() -> None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 DHCP = "dhcp"
 """The name it is registered by."""
 GATEWAY_SERVER = "gateway"
+CLIENT_NAME_MAX = 128
+"""A longer client identifier might not find room in a message beside the rest."""
 
 
 class _Served:
@@ -226,7 +228,13 @@ class DhcpIpam:
         requested = None if typed is None else ipaddress.IPv4Address(typed)
         options = endpoint.network.ipam.options
         by_name = dhcp_options.choice(options, "client_id", ("mac", "name")) == "name"
-        client_id = dhcp_options.client_id_of(endpoint.sandbox.container_name) if by_name else None
+        name = endpoint.sandbox.container_name
+        if by_name and len(name) > CLIENT_NAME_MAX:
+            raise InvalidValue(
+                f'DHCP option client_id "name": expected container names of at most {CLIENT_NAME_MAX} characters, '
+                f"not one of {len(name)}"
+            )
+        client_id = dhcp_options.client_id_of(name) if by_name else None
         if requested is not None:
             service = served.gateway_service
             if service is not None and service.reserve(endpoint.mac, client_id, requested.packed):
