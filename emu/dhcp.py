@@ -83,7 +83,9 @@ def serve_in_container(container: Container, interface: str, options: ServerOpti
 
 def serve_on_host(host: Host, network: Network, options: ServerOptions) -> DhcpService:
     """Start a server beside the gateway of a network; see `Host.serve_dhcp`."""
-    cnm = network.cnm
+    cnm = getattr(network, "cnm", None)
+    if cnm is None:
+        raise InvalidValue(f"serve_dhcp: expected a network such as the one networks.create returns, not {network!r}")
     driver = cnm.driver
     if not isinstance(driver, HasGatewayDevice) or cnm.gateway is None or cnm.overlay is not None:
         raise InvalidValue(f"serve_dhcp: network {network.name} has no bridge with an address on {host.name}")
