@@ -31,6 +31,20 @@ def test_a_renewal_brings_new_parameters_into_effect() -> None:
     assert (web.addresses["lan"], db.resolve("web")) == ("10.0.0.10", ["10.0.0.10"])
 
 
+def test_a_renewal_brings_back_what_an_interface_lost_that_was_down() -> None:
+    net, lan = leasing(lease_time="2min")
+    web = net.host.containers.run("web", network=lan)
+    net.at("10s", web.interface("eth0").down)
+    net.at("11s", web.interface("eth0").up)
+    net.run(until="12s")
+    assert "default" not in web.namespace.routes.text()
+    net.run(until="61s")
+    assert "default via 10.0.0.1 dev eth0" in web.namespace.routes.text()
+    web.namespace.remove_address(web.interface("eth0").device, "10.0.0.10/24")
+    net.run(until="181s")
+    assert web.namespace.addresses(web.interface("eth0").device) == ["10.0.0.10/24"]
+
+
 def test_a_renewal_without_news_touches_nothing() -> None:
     net, lan = leasing(lease_time="2min")
     web = net.host.containers.run("web", network=lan)
@@ -115,6 +129,21 @@ def test_a_server_stopped_before_its_host_crashes_is_not_started_by_the_boot() -
     assert not lan.dhcp.running
     lan.dhcp.start()
     assert lan.dhcp.running
+
+
+def test_a_container_that_comes_back_after_the_end_of_its_lease_asks_for_its_address_anew() -> None:
+    net, lan = leasing(lease_time="2min")
+    web = net.host.containers.run("web", network=lan)
+    net.run()
+    net.host.crash()
+    net.run(until="130s")
+    assert [lease.state for lease in lan.dhcp.leases] == ["expired"]
+    net.host.boot()
+    wire = Wire(net.host.interface(str(lan.bridge)).device)
+    web.start()
+    net.run()
+    assert wire.kinds == ["DISCOVER", "OFFER", "REQUEST", "ACK"]
+    assert web.addresses == {"lan": "10.0.0.10"}
 
 
 def test_a_server_on_a_network_with_docker_s_addresses_ends_with_the_network() -> None:

@@ -138,11 +138,23 @@ class EndpointLease:
             self._report(None)
 
     def _extended(self, lease: ClientLease) -> None:
-        """Take the parameters that came with a renewal, if they are others than before (RFC 2131 section 4.4.5)."""
+        """Take what came with a renewal where it is new or was lost in between (RFC 2131 section 4.4.5).
+
+        As udhcpc's script, which sets address and routes again: an interface that was down has lost its routes.
+        """
         before, self._in_effect = self._in_effect, lease
-        if before is not None and before.parameters != lease.parameters:
+        if before is not None and (before.parameters != lease.parameters or not self._is_complete()):
             self._unbound(before)
             self._put_into_effect(lease, announce_count=0)  # everybody knows the address
+
+    def _is_complete(self) -> bool:
+        """Tell whether the address and, if it is this network's, the default route are still there."""
+        namespace, device = self._sandbox.namespace, self.endpoint.device
+        if device is None or str(self.endpoint.address) not in namespace.addresses(device):
+            return False
+        if self._sandbox.gateway_endpoint is not self.endpoint:
+            return True
+        return any(not route.prefix_length and route.device is device for route in namespace.routes.all())
 
     def _put_into_effect(self, lease: ClientLease, announce_count: int) -> bool:
         """Give the endpoint its address and the rest; False when it does not fit the container."""
