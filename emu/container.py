@@ -56,6 +56,7 @@ class Container(Programs):
         self.removed = False
         self._sandbox: Sandbox | None = None
         self._tasks = []
+        self._servers = []
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -97,6 +98,9 @@ class Container(Programs):
         for task in self._tasks:
             task.stop(reason)
         self._tasks.clear()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         self._sandbox = None
         if self.attachment.mode is not Mode.CONTAINER:
             sandbox.delete()

@@ -6,7 +6,7 @@ import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from emu.cnm.names import reverse
 from emu.interface import Interface
@@ -21,12 +21,20 @@ if TYPE_CHECKING:
     from emu.stack.namespace import Namespace
 
 
+class Server(Protocol):
+    """Something that serves until it is closed."""
+
+    def close(self) -> None:
+        """Stop serving."""
+
+
 class ProgramRunner(ABC):
     """The part of a container that finds targets and starts programs."""
 
     net: Emulation
     name: str
     _tasks: list[Task]
+    _servers: list[Server]
 
     @property
     @abstractmethod
@@ -114,3 +122,13 @@ class ProgramRunner(ABC):
         task = self.net.start_task(f"{self.name}: {what}", program, partial=partial, at=at)
         self._tasks.append(task)
         return task
+
+    def _keep_server(self, server: Server) -> None:
+        """Close a server when the container stops."""
+        self._servers.append(server)
+
+    @staticmethod
+    def _check_port(port: int, program: str) -> None:
+        """Raise InvalidValue unless a port can be connected to."""
+        if type(port) is not int or not 1 <= port <= 65535:
+            raise InvalidValue(f"{program}: a port is a number from 1 to 65535, not {port!r}")

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from emu.http_programs import HttpPrograms
 from emu.kernel.errors import NotSupported
 from emu.packet_programs import PacketPrograms
 from emu.probe_programs import ProbePrograms
 from emu.udp_programs import UdpPrograms
 
 
-class Programs(ProbePrograms, UdpPrograms, PacketPrograms):
+class Programs(ProbePrograms, UdpPrograms, HttpPrograms, PacketPrograms):
     """The part of a container that runs programs."""
 
     def iperf(self, *_: Any, **__: Any) -> NoReturn:
         """Not built yet."""
         self._refuse("iperf")
-
-    def http_get(self, *_: Any, **__: Any) -> NoReturn:
-        """Not built yet."""
-        self._refuse("http_get")
-
-    def serve_http(self, *_: Any, **__: Any) -> NoReturn:
-        """Not built yet."""
-        self._refuse("serve_http")
 
     def tcp_listen(self, *_: Any, **__: Any) -> NoReturn:
         """Not built yet."""
