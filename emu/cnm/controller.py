@@ -346,6 +346,7 @@ class Controller:
             sandbox.leave(endpoint)
             self._delete_endpoint(endpoint)
         if not sandbox.shares_host:
+            sandbox.namespace.tcp.vanish()
             for device in sandbox.namespace.devices.values():
                 device.set_down()
         del self._sandboxes[sandbox.id]

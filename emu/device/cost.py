@@ -155,6 +155,12 @@ class HostCpu:
             self._wait()
         return True
 
+    def queue(self, fn: Callable[[Any], object], arg: Any = None) -> None:
+        """Start a traversal that is never refused: its sender is a program or a protocol that would rather wait."""
+        if not self.start(fn, arg):
+            self.backlog_drops -= 1
+            self._backlog.append((fn, arg))
+
     def wakes_at_ns(self, woken_ns: int) -> int:
         """Return when a program runs for which data was queued by the work charged so far.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import TYPE_CHECKING
 
 from emu.stack import arp
@@ -21,7 +20,6 @@ ETHERTYPE_ARP = b"\x08\x06"
 RECEIVE_FLOWS_MAX = 4096
 CONFIRMED_STATES = (REACHABLE, PERMANENT)
 """What Linux calls connected: good enough to answer for (ARP proxies)."""
-_flow_fields = Struct("!HxxI14xH").unpack_from  # total length, fragment+TTL+protocol, UDP length; from offset 16
 
 
 class InterfaceAddress:
@@ -43,7 +41,7 @@ class Interface:
     """The IPv4 state of one device of a namespace.
 
     addresses: in the order in which they were added; the first of a network is its primary one.
-    neighbours: address (4 bytes) -> entry. receive_flows: the namespace's cache of the receive path, see `Udp`.
+    neighbours: address (4 bytes) -> entry. receive_flows: the namespace's cache of the receive path, see `Udp`, `Tcp`.
     """
 
     __slots__ = (
@@ -83,11 +81,8 @@ class Interface:
         """Take in a frame that the device received (the device's `upper`)."""
         data = frame.data
         flow = self.receive_flows.get(data[26:38])
-        if flow is not None and data[:16] == flow.head and len(data) >= 42 and not frame.altered:
-            total, fixed, udp_length = _flow_fields(data, 16)
-            if fixed == flow.fixed and udp_length + 20 == total and total + 14 <= len(data):
-                flow.deliver(frame, data[42 : total + 14])
-                return
+        if flow is not None and data[:16] == flow.head and not frame.altered and flow.receive(frame, data):
+            return
         self._receive_any(frame)
 
     def _receive_any(self, frame: Frame) -> None:

@@ -27,12 +27,16 @@ from emu.stack.raw_socket import RawSocket
 from emu.stack.raw_table import RawTable
 from emu.stack.route import RouteTable
 from emu.stack.sysctl import Sysctls
+from emu.stack.tcp_input import TcpReceiveFlow
+from emu.stack.tcp_protocol import Tcp
+from emu.stack.tcp_socket import TcpSocket
 from emu.stack.udp import PROTOCOL_UDP, ReceiveFlow, Udp
 from emu.stack.udp_socket import UdpSocket
 from emu.stack.udp_tunnel import TunnelReceiveFlow, UdpTunnels
 from emu.stack.xfrm import Xfrm
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.drop import DropReason
+from emu.wire.tcp import PROTOCOL_TCP
 
 if TYPE_CHECKING:
     from emu.device.cost import CostModel, HostCpu
@@ -74,7 +78,7 @@ class Namespace:
         self.ip_forward = False
         self.default_ttl = 64
         self._verify_checksums = False
-        self.receive_flows: dict[bytes, ReceiveFlow | TunnelReceiveFlow] = {}
+        self.receive_flows: dict[bytes, ReceiveFlow | TunnelReceiveFlow | TcpReceiveFlow] = {}
         self.devices: dict[str, NetDevice] = {}
         self.interfaces: dict[str, Interface] = {}
         self.loopback: Interface | None = None
@@ -99,10 +103,13 @@ class Namespace:
         self.icmp = Icmp(self)
         self.tunnels = UdpTunnels(self)
         self.udp = Udp(self)
+        self.tcp = Tcp(self)
         self.ipv4 = Ipv4Input(self)
         self.ipv4.handlers[PROTOCOL_ICMP] = self.icmp.receive
         self.ipv4.handlers[PROTOCOL_UDP] = self.udp.receive
+        self.ipv4.handlers[PROTOCOL_TCP] = self.tcp.receive
         self.icmp.error_handlers[PROTOCOL_UDP] = self.udp.error_arrived
+        self.icmp.error_handlers[PROTOCOL_TCP] = self.tcp.error_arrived
         self.xfrm = Xfrm(self)
         self._read_costs(cost)
         self._read_sysctls()
@@ -116,6 +123,8 @@ class Namespace:
         self.cost_ip_output_ns: int = costs.ip_output if charged else 0
         self.cost_socket_send_ns: int = costs.socket_send + costs.ip_output if charged else 0
         self.cost_ip_input_ns: int = costs.ip_input if charged else 0
+        self.cost_system_call_ns: int = costs.socket_send if charged else 0
+        self.cost_socket_receive_ns: int = costs.socket_receive if charged else 0
         self.cost_udp_input_ns: int = costs.ip_input + costs.socket_receive if charged else 0
         self.cost_wakeup_ns: int = costs.wakeup_latency if charged else 0
 
@@ -295,6 +304,10 @@ class Namespace:
         """Open a UDP socket."""
         return UdpSocket(self)
 
+    def tcp_socket(self) -> TcpSocket:
+        """Open a TCP socket."""
+        return TcpSocket(self)
+
     def ping_socket(self, ident: int | None = None) -> PingSocket:
         """Open an ICMP echo socket; `ident` is the echo identifier, None draws one."""
         return PingSocket(self, ident)
@@ -393,6 +406,7 @@ class Namespace:
         reassembler.high_threshold = sysctl["net.ipv4.ipfrag_high_thresh"]
         self.pmtu.expires_ns = sysctl["net.ipv4.route.mtu_expires"] * NS_PER_S
         self.pmtu.min_mtu = sysctl["net.ipv4.route.min_pmtu"]
+        self.tcp.settings_changed()
 
     def _update_bridge_netfilter(self, bridge: Bridge) -> None:
         hooks = self._bridge_netfilters.get(bridge.name)

@@ -44,6 +44,13 @@ ERROR_TEXTS = {
     errno.EHOSTDOWN: "Host is down",
     errno.ENONET: "Machine is not on the network",
     errno.EPROTO: "Protocol error",
+    errno.EPIPE: "Broken pipe",
+    errno.ECONNRESET: "Connection reset by peer",
+    errno.ECONNABORTED: "Software caused connection abort",
+    errno.ETIMEDOUT: "Connection timed out",
+    errno.ENOTCONN: "Transport endpoint is not connected",
+    errno.EISCONN: "Transport endpoint is already connected",
+    errno.EALREADY: "Operation already in progress",
 }
 """Linux's texts, written down here because `os.strerror` speaks for the machine that runs the emulation."""
 

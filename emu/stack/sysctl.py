@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from emu.kernel.errors import InvalidValue, NotFound
+from emu.stack.tcp.settings import SYSCTLS as TCP_SYSCTLS
 
 DEFAULTS: dict[str, int] = {
     "net.ipv4.ip_forward": 0,
@@ -22,6 +23,8 @@ DEFAULTS: dict[str, int] = {
     "net.ipv4.route.mtu_expires": 600,
     "net.ipv4.route.min_pmtu": 552,
     "net.core.rmem_default": 212992,
+    "net.core.somaxconn": 4096,
+    **TCP_SYSCTLS,
     "net.bridge.bridge-nf-call-iptables": 0,
 }
 """Settings of the whole namespace (FACTS 8, 36). `bridge-nf-call-iptables` is 0 until br_netfilter is loaded, as the

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from emu.stack.icmp import DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, PARAMETER_PROBLEM, TIME_EXCEEDED, IcmpError
 from emu.stack.interface import RECEIVE_FLOWS_MAX
 from emu.stack.output import os_error
-from emu.stack.udp_tunnel import TunnelReceiveFlow, frame_is_intact
+from emu.stack.udp_tunnel import TunnelReceiveFlow, flow_fields, frame_is_intact
 from emu.wire.address import ipv4_to_text
 from emu.wire.checksum import checksum_sum
 from emu.wire.drop import DropReason
@@ -75,11 +75,17 @@ class ReceiveFlow:
         self._socket = socket
         self._source = source
 
-    def deliver(self, frame: Frame, payload: bytes) -> None:
-        """Hand a datagram of the flow to its socket."""
-        if self._verify and not frame_is_intact(frame.data, self._pseudo_sum):
+    def receive(self, frame: Frame, data: bytes) -> bool:
+        """Hand a datagram of the flow to its socket; False, with nothing done, when it must be looked at in full."""
+        if len(data) < 42:
+            return False
+        total, fixed, udp_length = flow_fields(data, 16)
+        if fixed != self.fixed or udp_length + 20 != total or total + 14 > len(data):
+            return False
+        payload = data[42 : total + 14]
+        if self._verify and not frame_is_intact(data, self._pseudo_sum):
             self._namespace.udp.drop_bad_checksum(self.interface, frame)
-            return
+            return True
         socket = self._socket
         cpu = self._cpu
         if cpu is None:
@@ -92,6 +98,7 @@ class ReceiveFlow:
         else:
             cpu.busy_until_ns += self._namespace.cost_udp_input_ns + cpu.costs.copy_ns(len(payload))
             socket.enqueue(payload, self._source, frame, self.interface.device)
+        return True
 
 
 class Udp:

@@ -7,6 +7,7 @@ tunnel's transmit routine calls the IP output directly.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from emu.kernel.errors import Conflict
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from emu.stack.xfrm_guard import CleartextGuard
 
 _from_bytes = int.from_bytes
+flow_fields = Struct("!HxxI14xH").unpack_from
+"""Total length, fragment field with TTL and protocol, and UDP length of a frame, from offset 16."""
 TEMPLATES_MAX = 64
 OUTER_HEADERS = 36
 """IPv4 20, UDP 8, and the tunnel's own 8 bytes."""
@@ -264,18 +267,25 @@ class TunnelReceiveFlow:
         self._source = data[26:30]
         self._tos = data[15]
 
-    def deliver(self, frame: Frame, payload: bytes) -> None:
-        """Hand a datagram of the flow to its device."""
+    def receive(self, frame: Frame, data: bytes) -> bool:
+        """Hand a datagram of the flow to its device; False, with nothing done, when it must be looked at in full."""
+        if len(data) < 42:
+            return False
+        total, fixed, udp_length = flow_fields(data, 16)
+        if fixed != self.fixed or udp_length + 20 != total or total + 14 > len(data):
+            return False
+        payload = data[42 : total + 14]
         interface = self.interface
-        if self._verify and not frame_is_intact(frame.data, self._pseudo_sum):
+        if self._verify and not frame_is_intact(data, self._pseudo_sum):
             self._namespace.udp.drop_bad_checksum(interface, frame)
-            return
+            return True
         cpu = interface.cpu
         if cpu is not None:
             cpu.busy_until_ns += self._namespace.cost_ip_input_ns
         reason = self._receive(frame, payload, self._source, self._tos)
         if reason is not None:
             interface.device.drop(frame, reason)
+        return True
 
 
 def frame_is_intact(data: bytes, pseudo_sum: int) -> bool:

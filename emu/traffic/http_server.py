@@ -103,6 +103,7 @@ class HttpServer:
         """Answer requests until the client is done."""
         connection = h11.Connection(h11.SERVER)
         client = socket.remote_address
+        assert client is not None, "accepted sockets are connected"
         try:
             while True:
                 request = yield from self._read_request(connection, socket, client)

@@ -66,6 +66,7 @@ class IperfClient:
         """Run the test (a process); everything is closed at the end, also when the process is stopped."""
         try:
             control = yield from self._connect("unable to connect to server")
+            control.no_delay = True
             yield from self._run(control)
         except IperfError as error:
             self._fail(str(error))
@@ -113,7 +114,7 @@ class IperfClient:
         test.stop()
         yield control.send(bytes((State.TEST_END,)))
         yield from expect_state(control, State.EXCHANGE_RESULTS)
-        congestion = "" if self._options.is_udp else control.congestion
+        congestion = "" if self._options.is_udp else control.info().congestion
         yield control.send(json_message(test.results(congestion)))
         theirs = yield from read_json(control)
         yield from expect_state(control, State.DISPLAY_RESULTS)
@@ -171,28 +172,37 @@ class IperfClient:
         self._sockets.append(socket)
         socket.tos = options.tos
         socket.connect(self._address, options.port)
+        assert socket.remote_address is not None, "it has just been connected"
+        ends, number = (socket.local_address, socket.remote_address), test.next_number()
+        receiver = UdpReceiveStream(self._kernel, number, ends)
+        yield from self._say_hello(socket, receiver)
+        if options.reverse:
+            test.streams.append(receiver)
+        else:
+            test.streams.append(UdpSendStream(self._kernel, number, ends, socket.send, options, test.budget))
+
+    def _say_hello(self, socket: UdpSocket, receiver: UdpReceiveStream) -> Generator[Event, Any, None]:
+        """Send the greeting until it is answered; what comes after the answer is data for the receiver."""
+        welcome = Event(self._kernel)
+        welcome.description = "an answer from the iperf server"  # type: ignore[attr-defined]
+
+        def take(payload: bytes, source: object, frame: object) -> None:
+            if payload != UDP_WELCOME:
+                receiver.take(payload)
+            elif not welcome.triggered:
+                welcome.succeed()
+
+        socket.on_datagram = take
         for _ in range(HELLO_TRIES):
-            socket.send(UDP_HELLO)
             try:
-                answer, _source = yield from wait_until(self._kernel, socket.recv(), self._kernel.now + SECOND)
+                socket.send(UDP_HELLO)
+                yield from wait_until(self._kernel, welcome, self._kernel.now + SECOND)
+                return
             except DeadlinePassed:
                 continue
             except OSError as error:
                 raise IperfError(f"unable to read from stream socket: {error.strerror}") from None
-            if answer == UDP_WELCOME:
-                break
-        else:
-            raise IperfError("unable to read from stream socket: Resource temporarily unavailable")
-        remote = socket.remote_address
-        assert remote is not None, "connected above"
-        ends = (socket.local_address, remote)
-        number = test.next_number()
-        if options.reverse:
-            receiver = UdpReceiveStream(self._kernel, number, ends)
-            socket.on_datagram = lambda payload, source, frame: receiver.take(payload)
-            test.streams.append(receiver)
-        else:
-            test.streams.append(UdpSendStream(self._kernel, number, ends, socket.send, options, test.budget))
+        raise IperfError("unable to read from stream socket: Resource temporarily unavailable")
 
 
 __all__ = ["IperfClient"]

@@ -59,7 +59,11 @@ class IperfServer:
         self._listener: TcpSocket = namespace.tcp_socket()
         self._listener.bind(address, port)
         self._udp = namespace.udp_socket()
-        self._udp.bind(address, port)
+        try:
+            self._udp.bind(address, port)
+        except OSError:
+            self._listener.close()
+            raise
         self._udp.on_datagram = self._on_datagram
         self._listener.listen()
         self._kernel.spawn(self._accept())
@@ -87,6 +91,7 @@ class IperfServer:
             cookie = yield from read_exactly(socket, COOKIE_BYTES)
             if self._control is None:
                 self._control, self._cookie = socket, cookie
+                socket.no_delay = True
                 yield from self._serve(socket)
             elif cookie == self._cookie and self._test is not None and not self._test.options.is_udp:
                 self._add_tcp_stream(socket)
@@ -136,7 +141,7 @@ class IperfServer:
         test.stop()
         yield control.send(bytes((State.EXCHANGE_RESULTS,)))
         yield from read_json(control)
-        congestion = "" if options.is_udp else control.congestion
+        congestion = "" if options.is_udp else control.info().congestion
         yield control.send(json_message(test.results(congestion)))
         yield control.send(bytes((State.DISPLAY_RESULTS,)))
         yield from expect_state(control, State.IPERF_DONE)

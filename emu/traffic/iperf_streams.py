@@ -78,6 +78,11 @@ class Stream:
     def close(self) -> None:
         """Close the sockets."""
 
+    def _count(self, size: int) -> None:
+        """Count bytes, unless the test was stopped while they were on their way."""
+        if not self.stopped:
+            self.bytes += size
+
     def finish(self) -> None:
         """Say that there is nothing left to do."""
         if not self.finished.triggered:
@@ -137,9 +142,7 @@ class TcpSendStream(Stream):
                 yield self._socket.send(block if size == len(block) else block[:size])
             except OSError:
                 break
-            if self.stopped:
-                break
-            self.bytes += size
+            self._count(size)
             if self._rate_bps:
                 yield from self._pace()
         self.finish()
@@ -184,8 +187,7 @@ class TcpReceiveStream(Stream):
                 break
             if not data:
                 break
-            if not self.stopped:
-                self.bytes += len(data)
+            self._count(len(data))
         self.finish()
 
     def close(self) -> None:

@@ -213,6 +213,7 @@ class _UdpConnection:
         self.socket = socket
         self._kernel = namespace.kernel
         self._options = options
+        self._arrival: Event | None = None
 
     def ask(self, number: int) -> Generator[Event, Any, bool]:
         """Send a request and wait for its response; return whether it came in time."""
@@ -221,9 +222,15 @@ class _UdpConnection:
         deadline_ns = self._kernel.now + options.timeout_ns
         while True:
             try:
-                payload, _ = yield from wait_until(self._kernel, self.socket.recv(), deadline_ns)
+                if self._arrival is None:
+                    self._arrival = self.socket.recv()
+                payload, _ = yield from wait_until(self._kernel, self._arrival, deadline_ns)
             except DeadlinePassed:
-                return False
+                return False  # the event stays: it gets the datagram that comes next
+            except OSError:
+                self._arrival = None
+                raise
+            self._arrival = None
             if len(payload) >= HEADER_BYTES and HEADER.unpack_from(payload)[2] == number & 0xFFFFFFFF:
                 return True
 

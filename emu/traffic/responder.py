@@ -44,7 +44,11 @@ class Responder:
         self._listener: TcpSocket = namespace.tcp_socket()
         self._listener.bind(address, port)
         self._udp = namespace.udp_socket()
-        self._udp.bind(address, port)
+        try:
+            self._udp.bind(address, port)
+        except OSError:
+            self._listener.close()
+            raise
         self._udp.on_datagram = self._on_datagram
         self._listener.listen()
         self._kernel.spawn(self._accept())

@@ -199,7 +199,7 @@ class FakeTcpSocket:
     def info(self) -> Any:
         return SimpleNamespace(
             srtt_ns=2 * DELAY_NS, rttvar_ns=DELAY_NS, rto_ns=200_000_000, cwnd_bytes=14480, ssthresh_bytes=1 << 30,
-            mss=1448, bytes_sent=self.sent, bytes_acked=self.sent, bytes_received=0, retransmissions=0,
+            mss=1448, congestion="cubic", bytes_sent=self.sent, bytes_acked=self.sent, bytes_received=0, retransmissions=0,
         )  # fmt: skip
 
 

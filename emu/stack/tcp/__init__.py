@@ -1,0 +1,1 @@
+"""TCP as a machine without I/O: state machine, send and receive side, loss recovery, congestion control."""

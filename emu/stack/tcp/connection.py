@@ -1,0 +1,524 @@
+"""One connection as a machine without I/O: segments, calls of the program and the time go in, segments come out.
+
+What it sends goes to `send_raw`; when it wants to be called is in `deadline_ns`. Who calls it looks at `state`, `error`
+and `receiver.unread` afterwards. (RFC 9293; Linux's behaviour where they differ.)
+"""
+
+from __future__ import annotations
+
+import errno
+
+from emu.stack.tcp import arrival, opening, time_wait
+from emu.stack.tcp.challenge_ack import ChallengeAcks
+from emu.stack.tcp.congestion import make as make_congestion_control
+from emu.stack.tcp.handshake import Handshake
+from emu.stack.tcp.keepalive import Keepalive
+from emu.stack.tcp.receive import Receiver
+from emu.stack.tcp.receive_window import ReceiveWindow
+from emu.stack.tcp.recovery import LossRecovery
+from emu.stack.tcp.recovery_core import TimerAction
+from emu.stack.tcp.rtt import RttEstimator
+from emu.stack.tcp.segment import ECN_CAPABLE, PLAIN, RESET, RETRANSMISSION, Emit, Segment
+from emu.stack.tcp.send import Sender
+from emu.stack.tcp.seq import MASK
+from emu.stack.tcp.settings import TcpSettings
+from emu.stack.tcp.state import ENDED, MAY_SEND, TRANSITIONS, Happening, State
+from emu.stack.tcp.timers import NEVER, expiry_ns
+from emu.wire.tcp import ACK, CWR, ECE, RST
+from emu.wire.tcp_options import TIMESTAMPS_LENGTH, segment_options
+
+MS = 1_000_000
+HEADERS_LENGTH = 40
+SEND_BUFFER = 87040
+"""What the send buffer holds at least, in bytes of data."""
+ORPHAN_RETRIES = 8
+"""How often a peer that still answers is asked when the program is gone already (tcp_orphan_retries 0 means this)."""
+
+
+class Connection:
+    """A TCP connection, from the first SYN to the end of TIME-WAIT.
+
+    settings: its tunables. iss, timestamp_offset: where its numbers begin. mtu: of the path, in bytes.
+    maximum_segment: a smaller MSS to announce (TCP_MAXSEG). congestion: "cubic" or "reno". send_raw: takes what it
+    sends (see `segment.Emit`).
+
+    state, error: where it stands, and the errno that ended it (0: none). soft_error: what ICMP said meanwhile.
+    orphaned: the program has closed it. sender, receiver, rtt: its parts.
+    """
+
+    __slots__ = (
+        "_linger_ns",
+        "_timeouts",
+        "_timeouts_after_ns",
+        "_ts_offset",
+        "advertised_mss",
+        "challenges",
+        "congestion_name",
+        "echoes_congestion",
+        "ecn_active",
+        "error",
+        "handshake",
+        "iss",
+        "keepalive",
+        "mtu",
+        "orphaned",
+        "paws_rejected",
+        "peer_mss",
+        "progress_ns",
+        "read_shut",
+        "receiver",
+        "rtt",
+        "segments_received",
+        "segments_sent",
+        "send_buffer",
+        "send_raw",
+        "sender",
+        "settings",
+        "soft_error",
+        "state",
+        "timestamps_on",
+        "ts_recent",
+        "ts_recent_ns",
+        "user_timeout_ns",
+        "was_established",
+    )
+
+    def __init__(
+        self,
+        settings: TcpSettings,
+        *,
+        iss: int,
+        timestamp_offset: int,
+        mtu: int,
+        send_raw: Emit,
+        congestion: str = "cubic",
+        maximum_segment: int | None = None,
+    ) -> None:
+        self.settings = settings
+        self.state = State.CLOSED
+        self.iss = iss
+        self.mtu = mtu
+        self.send_raw = send_raw
+        self.congestion_name = congestion
+        self.advertised_mss = mtu - HEADERS_LENGTH
+        if maximum_segment is not None:
+            self.advertised_mss = min(self.advertised_mss, maximum_segment)
+        self.peer_mss = 536
+        self._ts_offset = timestamp_offset
+        self.timestamps_on = settings.timestamps
+        self.ts_recent = 0
+        self.ts_recent_ns = 0
+        self.ecn_active = False
+        self.echoes_congestion = False
+        self.error = 0
+        self.soft_error = 0
+        self.orphaned = False
+        self.read_shut = False
+        self.was_established = False
+        self.send_buffer = 0
+        self.user_timeout_ns = 0
+        self.progress_ns = 0
+        self._linger_ns = NEVER
+        self._timeouts = 0
+        self._timeouts_after_ns = -1
+        self.paws_rejected = self.segments_received = self.segments_sent = 0
+        self.rtt = RttEstimator(settings.rto_min_ns, settings.rto_max_ns, settings.rto_initial_ns)
+        self.challenges = ChallengeAcks(settings.invalid_ratelimit_ns)
+        self.keepalive = Keepalive(
+            settings.keepalive_idle_ns,
+            settings.keepalive_interval_ns,
+            settings.keepalive_count,
+            settings.clock_granularity_ns,
+        )
+        self.receiver = Receiver(settings, ReceiveWindow(settings.receive_buffer, 0, False, self.advertised_mss, 0))
+        self.handshake = Handshake(self)
+        self.handshake.offer()
+        self.sender = Sender(self, iss)
+
+    # -- opening ------------------------------------------------------------------------------------------------------
+
+    def open(self, now_ns: int) -> None:
+        """Send a SYN: an active open."""
+        self.move(Happening.ACTIVE_OPEN, now_ns)
+        self.sender.snd_nxt = (self.iss + 1) & MASK
+        self.handshake.send_syn(now_ns)
+
+    def open_passively(self, segment: Segment, now_ns: int) -> None:
+        """Answer a SYN that a listening socket got."""
+        self.sender.snd_nxt = (self.iss + 1) & MASK
+        opening.answer_syn(self, segment, now_ns)
+
+    def start_recovery(self) -> None:
+        """Set up loss recovery: the peer's options are known."""
+        sender = self.sender
+        sender.recovery = LossRecovery(
+            iss=self.iss,
+            mss=sender.mss,
+            congestion=make_congestion_control(self.congestion_name, sender.mss, self.settings.initial_window),
+            settings=self.settings,
+            sack=self.handshake.sack,
+            timestamps=self.timestamps_on,
+            rtt=self.rtt,
+        )
+        sender.recovery.unsent = sender.can_send_new
+        sender.recovery.user_timeout_ns = self.user_timeout_ns
+
+    def become_established(self, segment: Segment, now_ns: int) -> None:
+        """Both SYNs are acknowledged."""
+        self.handshake.finished(segment, now_ns)
+        self.sender.snd_una = (self.iss + 1) & MASK
+        self.was_established = True
+        self.move(Happening.SYN_ACKNOWLEDGED, now_ns)
+        sender = self.sender
+        sender.snd_wl1 = segment.sequence
+        self.heard(now_ns)
+        if self.keepalive.enabled:
+            self.keepalive.start(now_ns)
+
+    def choose_path_mss(self) -> None:
+        """Work out the payload of a full segment from the path's MTU, the peer's MSS and our options."""
+        size = min(self.mtu - HEADERS_LENGTH, self.peer_mss)
+        self.sender.path_mss = max(size - (TIMESTAMPS_LENGTH if self.timestamps_on else 0), 36)
+
+    # -- arriving -----------------------------------------------------------------------------------------------------
+
+    def segment_arrived(self, segment: Segment, now_ns: int) -> bool:
+        """Take in a segment; True when it must be answered by a reset as if there were no connection."""
+        self.segments_received += 1
+        state = self.state
+        if state is State.SYN_SENT:
+            return opening.arrive_in_syn_sent(self, segment, now_ns)
+        if state is State.TIME_WAIT:
+            return time_wait.arrive(self, segment, now_ns)
+        return arrival.arrive(self, segment, now_ns)
+
+    def ordinary_segment_arrived(
+        self, sequence: int, ack: int, window: int, push: bool, timestamp: int, echo: int, payload: bytes, now_ns: int
+    ) -> bool:
+        """Take in a segment with no flags but ACK and PSH and no options but timestamps, if it is as expected.
+
+        This is Linux's header prediction. False: nothing was done, `segment_arrived` must have a full look.
+        """
+        receiver = self.receiver
+        sender = self.sender
+        acked = (ack - sender.snd_una) & MASK
+        if (
+            self.state is not State.ESTABLISHED
+            or sequence != receiver.rcv_nxt
+            or acked > ((sender.snd_nxt - sender.snd_una) & MASK)
+            or (timestamp - self.ts_recent) & 0x80000000
+            or receiver.out_of_order
+            or self.ecn_active
+        ):
+            return False
+        size = len(payload)
+        receive_window = receiver.window
+        if size:
+            if size > receive_window.offered - ((sequence - receive_window.left_edge) & MASK) or self.read_shut:
+                return False
+        elif not acked:
+            return False
+        self.segments_received += 1
+        if sequence == receive_window.left_edge:
+            self.ts_recent = timestamp
+            self.ts_recent_ns = now_ns
+        self.keepalive.last_heard_ns = now_ns
+        window <<= sender.window_scale
+        if window != sender.snd_wnd:
+            sender.set_window(window)
+            if not acked and sender.persist.active:
+                sender.window_heard(now_ns)
+        sender.snd_wl1 = sequence
+        if acked:
+            sender.snd_una = ack
+            self.soft_error = 0
+            self.progress_ns = now_ns
+            sender.recovery.ack(ack, (), None, False, False, now_ns)
+        if size:
+            rtt = self.rtt
+            if size >= receive_window.segment_size and echo != receive_window.echo:
+                age_ms = (now_ns // MS + self._ts_offset - echo) & MASK
+                if age_ms < 0x80000000:
+                    receive_window.measure_round_trip(echo, age_ms * MS)
+            receiver.take_in_order(payload, push, now_ns, rtt.rto_ns)
+        if acked or sender.buffer.unsent:
+            sender.output(now_ns)
+        if receiver.acks.scheduled and receiver.must_acknowledge(now_ns, self.rtt.srtt_ns):
+            self.send_ack(now_ns)
+        return True
+
+    def heard(self, now_ns: int) -> None:
+        """Note that the peer is alive."""
+        self.keepalive.last_heard_ns = now_ns
+        self.soft_error = 0
+        self.sender.persist.unanswered = 0
+
+    def acknowledge_if_due(self, now_ns: int) -> None:
+        """Acknowledge now or set the timer, if anything is owed."""
+        receiver = self.receiver
+        if receiver.acks.scheduled and receiver.must_acknowledge(now_ns, self.rtt.srtt_ns):
+            self.send_ack(now_ns)
+
+    def was_reset(self) -> None:
+        """The peer sent a RST."""
+        errors = {State.SYN_SENT: errno.ECONNREFUSED, State.CLOSE_WAIT: errno.EPIPE}
+        self.end(errors.get(self.state, errno.ECONNRESET))
+
+    def icmp_error(self, number: int, hard: bool) -> None:
+        """An ICMP error arrived: it ends an attempt to connect, later it is only remembered (RFC 5461)."""
+        if self.state in (State.SYN_SENT, State.SYN_RECEIVED) and hard:
+            self.end(number)
+        else:
+            self.soft_error = number
+
+    def path_mtu_changed(self, mtu: int, now_ns: int) -> None:
+        """The path carries at most `mtu` bytes: what was too long is sent again in smaller pieces (RFC 1191)."""
+        self.mtu = mtu
+        if self.state is State.SYN_SENT or self.state in ENDED:
+            return
+        sender = self.sender
+        before = sender.mss
+        self.choose_path_mss()
+        sender.choose_mss()
+        if sender.mss != before and self.state is not State.SYN_RECEIVED:
+            sender.recovery.mss_changed(sender.mss, now_ns)
+            if sender.mss < before:
+                sender.output(now_ns)
+
+    # -- the program --------------------------------------------------------------------------------------------------
+
+    def send_room(self, wanted: int) -> int:
+        """Return how many of `wanted` bytes the send buffer takes now; 0 until a third of it is free, as in Linux.
+
+        The buffer grows with the congestion window (twice its size), unless it was fixed.
+        """
+        sender = self.sender
+        if not self.was_established:
+            return 0
+        limit = self.send_buffer or min(self.settings.send_buffer_max, max(2 * sender.recovery.cwnd, SEND_BUFFER))
+        room = limit - sender.buffer.unsent - ((sender.snd_nxt - sender.snd_una) & MASK)
+        if wanted <= room:
+            return wanted
+        return room if 3 * room >= limit else 0
+
+    def write(self, data: bytes, now_ns: int, push: bool = True) -> None:
+        """Append data to what is to be sent, and send what may be sent."""
+        sender = self.sender
+        sender.buffer.write(data, sender.max_window >> 1 or 1 << 30, sender.mss, push)
+        if self.was_established and self.state in MAY_SEND:
+            sender.output(now_ns)
+
+    def read(self, size: int, now_ns: int) -> bytes:
+        """Take up to `size` bytes that have arrived; may acknowledge or open the window."""
+        data = self.receiver.read(size, now_ns)
+        if self.state not in ENDED and self.receiver.must_acknowledge_after_read(len(data)):
+            self.send_ack(now_ns)
+        return data
+
+    def shutdown_write(self, now_ns: int) -> None:
+        """The program has no more to send: a FIN follows the data."""
+        if self.state is State.SYN_SENT:
+            self.end()
+        elif self.state in MAY_SEND:
+            was_established = self.state is not State.SYN_RECEIVED
+            self.move(Happening.CLOSED_BY_PROGRAM, now_ns)
+            self.sender.fin_wanted = True
+            if was_established:
+                self.sender.output(now_ns)
+
+    def close(self, now_ns: int) -> None:
+        """The program closes the socket: orderly, but with a RST when data was not read (RFC 2525, section 2.17)."""
+        self.orphaned = True
+        if self.receiver.unread and self.state not in ENDED:
+            self.abort(now_ns)
+            return
+        self.shutdown_write(now_ns)
+        if self.state is State.FIN_WAIT_2:
+            self._wait_orphaned(now_ns)
+
+    def abort(self, now_ns: int, error: int = 0) -> None:
+        """End at once, with a RST if the peer knows of the connection."""
+        if self.state not in (State.CLOSED, State.SYN_SENT, State.TIME_WAIT):
+            self._send_reset(now_ns)
+        self.end(error)
+
+    def _send_reset(self, now_ns: int) -> None:
+        receiver = self.receiver
+        window = receiver.window.offer(receiver.rcv_nxt)
+        self._send(self.sender.snd_nxt, ACK | RST, window, b"", RESET, now_ns)
+
+    def end(self, error: int = 0) -> None:
+        """Be gone."""
+        self.state = State.CLOSED
+        if error:
+            self.error = error
+        self._linger_ns = NEVER
+        self.handshake.deadline_ns = NEVER
+        self.keepalive.stop()
+        self.sender.persist.stop()
+        self.sender.buffer.clear()
+        self.receiver.acks.acknowledged()
+
+    # -- states -------------------------------------------------------------------------------------------------------
+
+    def move(self, happening: Happening, now_ns: int) -> None:
+        """Go to the next state by the table."""
+        self.state = state = TRANSITIONS[self.state, happening]
+        if state is State.TIME_WAIT:
+            self.wait_again(now_ns)
+            self.keepalive.stop()
+        elif state is State.FIN_WAIT_2 and self.orphaned:
+            self._wait_orphaned(now_ns)
+        elif state is State.CLOSED:
+            self.end()
+
+    def wait_again(self, now_ns: int) -> None:
+        """Begin the minute of TIME-WAIT."""
+        settings = self.settings
+        self._linger_ns = expiry_ns(now_ns, settings.time_wait_ns, settings.clock_granularity_ns)
+
+    def _wait_orphaned(self, now_ns: int) -> None:
+        settings = self.settings
+        self._linger_ns = expiry_ns(now_ns, settings.fin_timeout_ns, settings.clock_granularity_ns)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def deadline_ns(self) -> int:
+        """When `timer` must be called next for work that ends by itself; NEVER without any."""
+        deadline_ns = self.handshake.deadline_ns
+        sender, acks = self.sender, self.receiver.acks
+        if self.was_established and self.state is not State.CLOSED and self.state is not State.TIME_WAIT:
+            deadline_ns = min(deadline_ns, sender.recovery.deadline_ns)
+            persist = sender.persist
+            if persist.deadline_ns < deadline_ns and (persist.unanswered or not persist.probing):
+                deadline_ns = persist.deadline_ns
+            if acks.scheduled and acks.deadline_ns < deadline_ns:
+                deadline_ns = acks.deadline_ns
+        return deadline_ns
+
+    @property
+    def background_deadline_ns(self) -> int:
+        """When `timer` must be called for what may go on forever: keepalive, a closed window, TIME-WAIT."""
+        return min(self.keepalive.deadline_ns, self._linger_ns, self.sender.persist.deadline_ns)
+
+    def timer(self, now_ns: int) -> None:
+        """Do what is due."""
+        if self.handshake.deadline_ns <= now_ns and not self.handshake.repeat(now_ns):
+            self.end(self.soft_error or errno.ETIMEDOUT)
+        if self._linger_ns <= now_ns:
+            self.end()
+        if not self.was_established or self.state in ENDED:
+            return
+        receiver, sender = self.receiver, self.sender
+        acks = receiver.acks
+        if acks.deadline_ns <= now_ns and acks.is_due(now_ns) and acks.waited_in_vain(self.rtt.rto_ns):
+            self.send_ack(now_ns)
+        if sender.recovery.deadline_ns <= now_ns:
+            self._recover(now_ns)
+        if sender.persist.deadline_ns <= now_ns and self.state is not State.CLOSED:
+            self._probe_window(now_ns)
+        if self.keepalive.deadline_ns <= now_ns and self.state is not State.CLOSED:
+            self._keep_alive(now_ns)
+
+    def _recover(self, now_ns: int) -> None:
+        sender = self.sender
+        recovery = sender.recovery
+        timeouts = recovery.counters.timeouts
+        action = recovery.timer(now_ns)
+        if recovery.counters.timeouts != timeouts:
+            if self._timeouts_after_ns != self.progress_ns:
+                self._timeouts_after_ns = self.progress_ns
+                self._timeouts = 0
+            self._timeouts += 1
+            if self.orphaned and self._timeouts > self._orphan_retries():
+                action = TimerAction.GIVE_UP
+        if action is TimerAction.GIVE_UP:
+            self.end(self.soft_error or errno.ETIMEDOUT)
+        elif action is TimerAction.PROBE:
+            if not sender.send_probe_segment(now_ns):
+                sender.retransmit(recovery.probe_segment(), now_ns)
+        elif action is TimerAction.RETRANSMIT:
+            sender.output(now_ns)
+
+    def _orphan_retries(self) -> int:
+        return self.settings.orphan_retries or ORPHAN_RETRIES
+
+    def _probe_window(self, now_ns: int) -> None:
+        persist = self.sender.persist
+        limit = self._orphan_retries() if self.orphaned else self.settings.retries2
+        waited_ns = now_ns - persist.since_ns
+        if persist.unanswered >= limit or (self.user_timeout_ns and waited_ns >= self.user_timeout_ns):
+            self.end(self.soft_error or errno.ETIMEDOUT)
+        else:
+            self.sender.probe_window(now_ns)
+
+    def _keep_alive(self, now_ns: int) -> None:
+        busy = bool(self.sender.outstanding) or self.sender.has_unsent
+        action = self.keepalive.due(now_ns, busy, self.user_timeout_ns)
+        if action == "give up":
+            self._send_reset(now_ns)
+            self.end(self.soft_error or errno.ETIMEDOUT)
+        elif action == "probe":
+            self.sender.send_old_sequence(now_ns)
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def timestamp(self, now_ns: int) -> int:
+        """Return the value of our millisecond clock."""
+        return (now_ns // MS + self._ts_offset) & MASK
+
+    def echo_age_ns(self, segment: Segment, now_ns: int) -> int | None:
+        """Return how long ago the timestamp that a segment echoes was sent; None when that cannot be told."""
+        echo = segment.timestamp_echo
+        if not echo or not self.timestamps_on:
+            return None
+        age_ms = (self.timestamp(now_ns) - echo) & MASK
+        return age_ms * MS if age_ms < 0x80000000 else None
+
+    def emit_segment(self, sequence: int, flags: int, payload: bytes, kind: int, now_ns: int) -> None:
+        """Send a segment with the current acknowledgment and window."""
+        receiver = self.receiver
+        rcv_nxt = receiver.rcv_nxt
+        acks = receiver.acks
+        window = receiver.window.offer(rcv_nxt)
+        if acks.scheduled or acks.quick:
+            acks.acknowledged()
+        if self.ecn_active:
+            if self.echoes_congestion:
+                flags |= ECE
+            if kind == ECN_CAPABLE and self.sender.recovery.cwr_pending:
+                flags |= CWR
+                self.sender.recovery.cwr_pending = False
+        if receiver.out_of_order.blocks or receiver.duplicate is not None or not self.timestamps_on:
+            self._send(sequence, flags, window, payload, kind, now_ns)
+            return
+        self.segments_sent += 1
+        timestamp = (now_ns // MS + self._ts_offset) & MASK
+        self.send_raw(sequence, rcv_nxt, flags, window, timestamp, self.ts_recent, b"", payload, kind)
+
+    def _send(self, sequence: int, flags: int, window: int, payload: bytes, kind: int, now_ns: int) -> None:
+        """Send a segment that needs its options written out."""
+        self.segments_sent += 1
+        receiver = self.receiver
+        timestamp, stamps = -1, None
+        if self.timestamps_on:
+            timestamp = self.timestamp(now_ns)
+            stamps = (timestamp, self.ts_recent)
+        blocks = () if kind in (RETRANSMISSION, RESET) and payload else receiver.sack_blocks(self.timestamps_on)
+        options = segment_options(stamps, blocks)
+        if stamps is not None and not blocks:
+            options = b""
+        self.send_raw(sequence, receiver.rcv_nxt, flags, window, timestamp, self.ts_recent, options, payload, kind)
+
+    def send_ack(self, now_ns: int) -> None:
+        """Send an acknowledgment."""
+        self.emit_segment(self.sender.snd_nxt, ACK, b"", PLAIN, now_ns)
+
+    def challenge(self, now_ns: int) -> None:
+        """Send a challenge ACK, unless one was sent just now (RFC 5961, section 7)."""
+        if self.challenges.allows(now_ns):
+            self.send_ack(now_ns)
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.state.value} una {self.sender.snd_una} nxt {self.receiver.rcv_nxt}>"
