@@ -46,7 +46,7 @@ class LoadPrograms(ProgramRunner):
 
         target: when it is a container of this emulation that does not serve the port, it serves this one test.
         protocol: "tcp" or "udp". time or bytes: how long (default 10 s) or how much. bitrate: per stream; UDP's default
-            is 1 Mbit/s. length: bytes per write (128 KiB) or datagram (1448). parallel: streams.
+            is 1 Mbit/s. length: bytes per write (128 KiB) or datagram (what fits the path). parallel: streams.
         reverse: the target sends. interval: between rows, 0 for none. congestion: "cubic" or "reno".
         window: socket buffers in bytes. no_delay, tos: as `-N`, `-S`. at: absolute start time.
         """

@@ -52,6 +52,7 @@ class IperfClient:
         self._test = IperfTest(namespace, options, is_sender=not options.reverse)
         self._result = IperfResult(options, host or address, cookie=self._cookie)
         self._sockets: list[TcpSocket | UdpSocket] = []
+        self._silence = self._kernel.timer(self._all_have_arrived)
 
     @property
     def result(self) -> IperfResult:
@@ -67,12 +68,17 @@ class IperfClient:
         try:
             control = yield from self._connect("unable to connect to server")
             control.no_delay = True
+            if not self._options.length:  # as long as fits, like iperf3's default
+                self._options = replace(self._options, length=control.info().mss)
+                self._test = IperfTest(self._namespace, self._options, is_sender=not self._options.reverse)
+                self._result = replace(self._result, options=self._options)
             yield from self._run(control)
         except IperfError as error:
             self._fail(str(error))
         except OSError as error:
             self._fail(f"unable to send control message: {error.strerror}")
         finally:
+            self._silence.stop()
             self._test.close()
             for socket in self._sockets:
                 socket.close()
@@ -178,8 +184,22 @@ class IperfClient:
         yield from self._say_hello(socket, receiver)
         if options.reverse:
             test.streams.append(receiver)
+            if options.size_bytes:
+                receiver.on_arrival = self._count_arrival
         else:
             test.streams.append(UdpSendStream(self._kernel, number, ends, socket.send, options, test.budget))
+
+    def _count_arrival(self) -> None:
+        """End a reversed test of a fixed amount when all of it has arrived, or when nothing has come for a second."""
+        if sum(stream.bytes for stream in self._test.streams) >= self._options.size_bytes:
+            self._silence.stop()
+            self._all_have_arrived(None)
+        else:
+            self._silence.start(SECOND)
+
+    def _all_have_arrived(self, _: None) -> None:
+        for stream in self._test.streams:
+            stream.finish()
 
     def _say_hello(self, socket: UdpSocket, receiver: UdpReceiveStream) -> Generator[Event, Any, None]:
         """Send the greeting until it is answered; what comes after the answer is data for the receiver."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
 
+from emu.stack.tcp.congestion import ALGORITHMS
 from emu.traffic.iperf_options import IperfOptions
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ def read_exactly(socket: TcpSocket, size: int) -> Generator[Event, Any, bytes]:
     """Read so many bytes. Raises IperfError when the stream ends before."""
     data = bytearray()
     while len(data) < size:
-        piece = yield socket.recv(size - len(data))
+        try:
+            piece = yield socket.recv(size - len(data))
+        except OSError as error:
+            raise IperfError(f"unable to receive control message: {error.strerror}") from None
         if not piece:
             raise IperfError("control socket has closed unexpectedly")
         data += piece
@@ -107,6 +111,8 @@ def parameters(options: IperfOptions) -> dict[str, Any]:
 
 def read_parameters(found: dict[str, Any], port: int) -> IperfOptions:
     """Return the options that a client told. Raises IperfError for what can't be any."""
+    if found.get("congestion") not in (None, *ALGORITHMS):
+        raise IperfError("unable to set TCP congestion control: No such file or directory")
     try:
         return IperfOptions(
             protocol="udp" if found.get("udp") else "tcp",

@@ -20,12 +20,12 @@ SECOND = 1_000_000_000
 def report(result: IperfResult) -> dict[str, Any]:
     """Return the whole document.
 
-    Limits: `snd_wnd` is missing where the stack does not say it; the CPU's time is not split into user and system.
+    Limits: the CPU's time is not split into user and system.
     """
     document: dict[str, Any] = {"start": _start(result), "intervals": [], "end": {}}
     for interval in result.intervals:
-        streams = [_interval(row, result) for row in interval]
-        document["intervals"].append({"streams": streams, "sum": _interval_sum(interval, result)})
+        streams = [_interval(row) for row in interval]
+        document["intervals"].append({"streams": streams, "sum": _interval_sum(interval)})
     if result.finished:
         document["end"] = _end(result)
     if result.error is not None:
@@ -97,12 +97,10 @@ def _losses(jitter_ns: int, lost: int, packets: int) -> dict[str, Any]:
     }
 
 
-def _interval(row: IperfInterval, result: IperfResult) -> dict[str, Any]:
+def _interval(row: IperfInterval) -> dict[str, Any]:
     entry = {"socket": row.stream, **_span(row.start_ns, row.end_ns, row.bytes)}
     if row.retransmits is not None:
-        entry |= {"retransmits": row.retransmits, "snd_cwnd": row.cwnd_bytes}
-        if row.send_window is not None:
-            entry["snd_wnd"] = row.send_window
+        entry |= {"retransmits": row.retransmits, "snd_cwnd": row.cwnd_bytes, "snd_wnd": row.send_window}
         entry |= {"rtt": (row.rtt_ns or 0) // 1000, "rttvar": (row.rttvar_ns or 0) // 1000, "pmtu": row.pmtu}
     if row.jitter_ns is not None:
         entry |= _losses(row.jitter_ns, row.lost or 0, row.packets or 0)
@@ -111,7 +109,7 @@ def _interval(row: IperfInterval, result: IperfResult) -> dict[str, Any]:
     return {**entry, "omitted": False, "sender": row.is_sender}
 
 
-def _interval_sum(rows: Sequence[IperfInterval], result: IperfResult) -> dict[str, Any]:
+def _interval_sum(rows: Sequence[IperfInterval]) -> dict[str, Any]:
     entry = _span(rows[0].start_ns, rows[0].end_ns, sum(row.bytes for row in rows))
     packets = sum(row.packets or 0 for row in rows)
     if rows[0].retransmits is not None:
@@ -128,7 +126,9 @@ def _end(result: IperfResult) -> dict[str, Any]:
     is_udp = result.options.is_udp
     end: dict[str, Any] = {"streams": []}
     for index, stream in enumerate(result.streams):
-        end["streams"].append(_udp_stream(stream) if is_udp else _tcp_stream(stream, index, result))
+        end["streams"].append(
+            _udp_stream(stream, not result.options.reverse) if is_udp else _tcp_stream(stream, index, result)
+        )
     if is_udp:
         end["sum"] = _udp_received(result.streams, is_sender=not result.options.reverse)
     end["sum_sent"] = _udp_sent(result.streams) if is_udp else _tcp_sum(result, sent=True)
@@ -151,11 +151,11 @@ def _tcp_stream(stream: IperfStream, index: int, result: IperfResult) -> dict[st
     is_sender = not result.options.reverse
     sender = {"socket": stream.stream, **_span(0, stream.sent_ns, stream.sent_bytes)}
     sender["retransmits"] = stream.retransmits or 0
-    rows = [interval[index] for interval in result.intervals if interval[index].rtt_ns is not None]
-    if rows:
-        rtts_us = [(row.rtt_ns or 0) // 1000 for row in rows]
-        sender["max_snd_cwnd"] = max(row.cwnd_bytes or 0 for row in rows)
-        sender |= {"max_rtt": max(rtts_us), "min_rtt": min(rtts_us), "mean_rtt": sum(rtts_us) // len(rtts_us)}
+    rows = [interval[index] for interval in result.intervals]
+    rtts_us = [(row.rtt_ns or 0) // 1000 for row in rows] or [0]
+    sender["max_snd_cwnd"] = max((row.cwnd_bytes or 0 for row in rows), default=0)
+    sender["max_snd_wnd"] = max((row.send_window or 0 for row in rows), default=0)
+    sender |= {"max_rtt": max(rtts_us), "min_rtt": min(rtts_us), "mean_rtt": sum(rtts_us) // len(rtts_us)}
     receiver = {"socket": stream.stream, **_span(0, stream.received_ns, stream.received_bytes)}
     return {"sender": {**sender, "sender": is_sender}, "receiver": {**receiver, "sender": is_sender}}
 
@@ -169,10 +169,10 @@ def _tcp_sum(result: IperfResult, *, sent: bool) -> dict[str, Any]:
     return {**entry, "sender": not result.options.reverse}
 
 
-def _udp_stream(stream: IperfStream) -> dict[str, Any]:
+def _udp_stream(stream: IperfStream, is_sender: bool) -> dict[str, Any]:
     entry = {"socket": stream.stream, **_span(0, stream.sent_ns, stream.sent_bytes)}
     entry |= _losses(stream.jitter_ns, stream.lost, stream.sent_packets)
-    return {"udp": {**entry, "out_of_order": stream.out_of_order, "sender": True}}
+    return {"udp": {**entry, "out_of_order": stream.out_of_order, "sender": is_sender}}
 
 
 def _udp_sent(streams: Sequence[IperfStream]) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from emu.kernel.errors import InvalidValue
 from emu.kernel.units import parse_rate_bps, parse_size_bytes, parse_time_ns
+from emu.stack.tcp.congestion import ALGORITHMS
 
 SECOND = 1_000_000_000
 PROTOCOLS = ("tcp", "udp")
 DEFAULT_PORT = 5201
 TCP_LENGTH = 128 * 1024
-UDP_LENGTH = 1448
 UDP_HEADER_BYTES = 12
 UDP_LENGTH_MAX = 65_507
 UDP_RATE_BPS = 1024 * 1024
@@ -25,7 +25,8 @@ class IperfOptions:
 
     protocol: "tcp", or "udp" (`-u`). port: `-p`. time_ns: how long (`-t`), or size_bytes: how much (`-n`); one of them
     is 0. rate_bps: target bitrate per stream (`-b`), 0 for as fast as it goes (TCP only).
-    length: bytes per write or datagram (`-l`). parallel: streams (`-P`). reverse: the server sends (`-R`).
+    length: bytes per write or datagram (`-l`), 0 for datagrams as long as fit the path.
+    parallel: streams (`-P`). reverse: the server sends (`-R`).
     interval_ns: between reports (`-i`), 0 for none. congestion: congestion control of the sender (`-C`), None for the
     default. window: socket buffers in bytes (`-w`), 0 for the default. no_delay: `-N`. tos: `-S`.
     """
@@ -76,9 +77,9 @@ def iperf_options(
     size_bytes = 0 if size is None else parse_size_bytes(size, "bytes")
     if not time_ns and not size_bytes:
         raise InvalidValue("iperf: a test of no time and no bytes measures nothing; give time or bytes")
-    length_bytes = parse_size_bytes((UDP_LENGTH if is_udp else TCP_LENGTH) if length is None else length, "length")
+    length_bytes = (0 if is_udp else TCP_LENGTH) if length is None else parse_size_bytes(length, "length")
     least, most = (UDP_HEADER_BYTES + 4, UDP_LENGTH_MAX) if is_udp else (1, LENGTH_MAX)
-    if not least <= length_bytes <= most:
+    if length is not None and not least <= length_bytes <= most:
         raise InvalidValue(f"iperf: length must be {least} to {most} bytes, not {length_bytes}")
     for name, value, low, high in (
         ("port", port, 1, 65535),
@@ -90,8 +91,9 @@ def iperf_options(
     for name, flag in (("reverse", reverse), ("no_delay", no_delay)):
         if not isinstance(flag, bool):
             raise InvalidValue(f"iperf: {name} is True or False, not {flag!r}")
-    if congestion is not None and (is_udp or not isinstance(congestion, str)):
-        raise InvalidValue(f'iperf: congestion is a name such as "reno", for TCP only, not {congestion!r}')
+    if congestion is not None and (is_udp or congestion not in ALGORITHMS):
+        known = " or ".join(f'"{name}"' for name in sorted(ALGORITHMS))
+        raise InvalidValue(f"iperf: congestion is {known}, for TCP only, not {congestion!r}")
     rate_bps = (UDP_RATE_BPS if is_udp else 0) if bitrate is None else parse_rate_bps(bitrate, "bitrate")
     return IperfOptions(
         protocol=protocol,

@@ -126,6 +126,7 @@ class IperfServer:
         if not 1 <= options.parallel <= PARALLEL_MAX:
             raise IperfError("number of parallel streams is out of range")
         self._test = test = IperfTest(self._namespace, options, is_sender=options.reverse)
+        self._listener.congestion = options.congestion or self._namespace.tcp.congestion  # its connections inherit it
         self._arrived = Event(self._kernel)
         self._arrived.description = "the streams of an iperf test"  # type: ignore[attr-defined]
         yield control.send(bytes((State.CREATE_STREAMS,)))
@@ -156,8 +157,6 @@ class IperfServer:
     def _add_tcp_stream(self, socket: TcpSocket) -> None:
         test = self._test
         assert test is not None, "asked before"
-        if test.options.congestion is not None:
-            socket.congestion = test.options.congestion
         number = test.next_number()
         if test.is_sender:
             self._add(TcpSendStream(self._kernel, number, socket, test.options, test.budget))

@@ -159,7 +159,7 @@ class TcpSendStream(Stream):
         info = self._socket.info()
         return {
             "cwnd_bytes": info.cwnd_bytes, "rtt_ns": info.srtt_ns, "rttvar_ns": info.rttvar_ns,
-            "pmtu": info.mss + TCP_IP_HEADER_BYTES, "send_window": getattr(info, "send_window", None),
+            "pmtu": info.mss + TCP_IP_HEADER_BYTES, "send_window": info.send_window,
         }  # fmt: skip
 
     def close(self) -> None:
@@ -241,12 +241,16 @@ class UdpSendStream(Stream):
 
 
 class UdpReceiveStream(Stream):
-    """Counts datagrams, what is missing among their numbers, and jitter (RFC 3550, section 6.4.1)."""
+    """Counts datagrams, what is missing among their numbers, and jitter (RFC 3550, section 6.4.1).
+
+    on_arrival: called after each.
+    """
 
     is_udp = True
 
     def __init__(self, kernel: Kernel, number: int, ends: tuple[Address, Address]) -> None:
         super().__init__(kernel, number, *ends)
+        self.on_arrival: Callable[[], None] | None = None
         self._highest = 0
         self._transit_ns: int | None = None
         self._jitter_16ths = 0
@@ -269,6 +273,8 @@ class UdpReceiveStream(Stream):
             self._jitter_16ths += abs(transit_ns - self._transit_ns) - (self._jitter_16ths + 8) // 16
             self.jitter_ns = self._jitter_16ths // 16
         self._transit_ns = transit_ns
+        if self.on_arrival is not None:
+            self.on_arrival()
 
 
 def _remote(socket: TcpSocket) -> Address:

@@ -55,7 +55,7 @@ class IperfTest:
         self.ended_ns = self._kernel.now
         for stream in self.streams:
             stream.stop()
-        if self.ended_ns - self.started_ns > self._reported_ns or not self.intervals:
+        if self.streams and (self.ended_ns - self.started_ns > self._reported_ns or not self.intervals):
             self._take_rows()
 
     def close(self) -> None:

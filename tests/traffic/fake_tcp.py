@@ -37,6 +37,7 @@ class FakeTcpNamespace:
         self.listeners: dict[int, FakeTcpSocket] = {}
         self.sockets: list[FakeTcpSocket] = []
         self.unreachable = False
+        self.tcp = SimpleNamespace(congestion="cubic")
         self.sysctl = Sysctls(None, lambda name: None)
 
     def tcp_socket(self) -> FakeTcpSocket:
@@ -199,7 +200,8 @@ class FakeTcpSocket:
     def info(self) -> Any:
         return SimpleNamespace(
             srtt_ns=2 * DELAY_NS, rttvar_ns=DELAY_NS, rto_ns=200_000_000, cwnd_bytes=14480, ssthresh_bytes=1 << 30,
-            mss=1448, congestion="cubic", bytes_sent=self.sent, bytes_acked=self.sent, bytes_received=0, retransmissions=0,
+            mss=1448, congestion="cubic", bytes_sent=self.sent, bytes_acked=self.sent, bytes_received=0,
+            retransmissions=0, send_window=65_535,
         )  # fmt: skip
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.stack.tcp.sender import Sender
-
 from emu.stack.tcp.recovery import TimerAction
+from tests.stack.tcp.sender import Sender
 
 
 def timed_out(count: int = 5, unsent: bool = True, **settings: object) -> Sender:

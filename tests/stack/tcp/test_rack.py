@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.stack.tcp.sender import MS, Sender
 
 from emu.stack.tcp.recovery import TimerAction
+from tests.stack.tcp.sender import MS, Sender
 
 
 def in_order(sender: Sender) -> None:

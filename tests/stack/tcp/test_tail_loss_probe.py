@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
-from tests.stack.tcp.sender import MS, Sender
 
 from emu.stack.tcp.recovery import NEVER, TimerAction
+from tests.stack.tcp.sender import MS, Sender
 
 
 def probe(sender: Sender, at: float, new: bool = False) -> None:
@@ -47,7 +49,7 @@ def test_the_recorded_schedule_of_a_silent_peer() -> None:
         else:
             continue
         times.append(at)
-    gaps = [round(b - a) for a, b in zip(times, times[1:], strict=False)]
+    gaps = [round(b - a) for a, b in itertools.pairwise(times)]
     assert gaps == pytest.approx([205, 208, 420, 830, 1660, 3360, 6660], rel=0.02)
 
 

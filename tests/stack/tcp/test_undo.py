@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.stack.tcp.sender import Sender
-
 from emu.stack.tcp.recovery import TimerAction
+from tests.stack.tcp.sender import Sender
 
 
 def recovering(**settings: object) -> Sender:
