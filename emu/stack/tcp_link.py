@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from emu.kernel.timer import Timer
 from emu.stack.tcp.connection import Connection
-from emu.stack.tcp.state import ENDED, State
+from emu.stack.tcp.state import State
 from emu.stack.tcp.timers import NEVER
 from emu.stack.tcp_output import TcpOutput
 
@@ -112,6 +112,12 @@ class TcpLink:
     def settle(self) -> None:
         """Draw the consequences of anything that was done to the machine: timers, and what the program can do now."""
         connection = self.connection
+        socket = self.socket
+        if socket is not None:
+            socket.connection_changed()
+        elif self.listener is not None and connection.state is not State.SYN_RECEIVED:
+            listener, self.listener = self.listener, None
+            listener.child_changed(self)
         deadline_ns = connection.deadline_ns
         timer = self._timer
         if deadline_ns == NEVER:
@@ -123,13 +129,7 @@ class TcpLink:
         background_ns = connection.background_deadline_ns
         if background_ns != NEVER or self._background_timer is not None:
             self._arm_background(background_ns)
-        socket = self.socket
-        if socket is not None:
-            socket.connection_changed()
-        elif self.listener is not None and connection.state is not State.SYN_RECEIVED:
-            listener, self.listener = self.listener, None
-            listener.child_changed(self)
-        if connection.state in ENDED:
+        if connection.state.ended:
             self._ended()
 
     def _arm_background(self, deadline_ns: int) -> None:

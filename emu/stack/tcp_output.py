@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emu.device.wired import WiredDevice
 from emu.stack.flow import SENDABLE_STATES
 from emu.stack.output import build_packet
 from emu.stack.tcp.segment import ECN_CAPABLE, RESET, RETRANSMISSION
+from emu.stack.tcp_small_queue import SmallQueue
 from emu.wire.address import ZERO_MAC
 from emu.wire.frame import Frame
 from emu.wire.tcp import PROTOCOL_TCP, SYN, build_tcp
@@ -14,6 +16,7 @@ from emu.wire.tcp_flow import TcpFlowTemplate
 from emu.wire.tcp_options import segment_options
 
 if TYPE_CHECKING:
+    from emu.device.cable import CableDirection
     from emu.device.netdevice import NetDevice
     from emu.stack.output import Path
     from emu.stack.tcp_link import TcpLink
@@ -30,7 +33,19 @@ class TcpOutput:
     The way is resolved once and remembered until the namespace's `generation` changes (see `SendFlow`).
     """
 
-    __slots__ = ("_device", "_generation", "_ident", "_kernel", "_link", "_mtu", "_namespace", "_plain", "_with_ecn")
+    __slots__ = (
+        "_device",
+        "_generation",
+        "_ident",
+        "_kernel",
+        "_line",
+        "_link",
+        "_mtu",
+        "_namespace",
+        "_plain",
+        "_small_queue",
+        "_with_ecn",
+    )
 
     def __init__(self, link: TcpLink, ident: int) -> None:
         self._link = link
@@ -40,6 +55,8 @@ class TcpOutput:
         self._generation = -1
         self._mtu = 0
         self._device: NetDevice
+        self._line: CableDirection | None = None
+        self._small_queue = SmallQueue(link)
         self._plain: TcpFlowTemplate
         self._with_ecn: TcpFlowTemplate
 
@@ -80,7 +97,11 @@ class TcpOutput:
         cpu = namespace.cpu
         if cpu is None:
             self._device.transmit(frame)
+            line = self._line
+            if line is not None and line.per_byte:
+                self._small_queue.line_entered(line)
         else:
+            self._small_queue.cpu_entered()
             cpu.queue(self._transmit_charged, frame)
 
     def _transmit_charged(self, frame: Frame) -> None:
@@ -89,6 +110,10 @@ class TcpOutput:
         assert cpu is not None, "without a CPU frames go straight to the device"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
         self._device.transmit(frame)
+        line = self._line
+        if line is not None and line.per_byte:
+            self._small_queue.line_entered(line)
+        self._small_queue.cpu_left()
 
     def _next_ident(self, flags: int, acknowledgment: int) -> int:
         """Return the IP identification: 0 in a SYN-ACK, otherwise one more than the segment before (FACT 33)."""
@@ -130,6 +155,7 @@ class TcpOutput:
         self._with_ecn = TcpFlowTemplate(*addresses, ttl=ttl, tos=tos | ECT_0)
         self._mtu = path.mtu
         self._device = device
+        self._line = device.direction if isinstance(device, WiredDevice) else None
         self._generation = namespace.generation
         return True
 

@@ -11,7 +11,7 @@ from simpy.events import Event
 from emu.kernel.errors import InvalidValue
 from emu.stack.output import meant_by, os_error
 from emu.stack.tcp.info import TcpInfo, info_of
-from emu.stack.tcp.state import ENDED, MAY_SEND, State
+from emu.stack.tcp.state import State
 from emu.stack.tcp_listener import TcpListener
 from emu.stack.tcp_options import TcpOptions
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
@@ -256,7 +256,7 @@ class TcpSocket(TcpOptions):
             number, self._error = self._error, 0
             return number
         is_opening = connection.state is State.CLOSED and not self._connected.triggered
-        return 0 if connection.state in MAY_SEND or is_opening else errno.EPIPE
+        return 0 if connection.state.may_send or is_opening else errno.EPIPE
 
     def _send_charged(self, _: object) -> None:
         self._charge(self._namespace.cost_system_call_ns)
@@ -272,7 +272,7 @@ class TcpSocket(TcpOptions):
             return
         connection = link.connection
         now_ns = self._kernel.now
-        while writers and connection.was_established and connection.state in MAY_SEND:
+        while writers and connection.was_established and connection.state.may_send:
             writer = writers[0]
             event, data, offset = writer
             assert isinstance(event, Event)
@@ -308,7 +308,7 @@ class TcpSocket(TcpOptions):
             return _fail(event, errno.ENOTCONN)
         self._readers.append((event, size))
         if len(self._readers) == 1 and not self._wake_pending and self._is_readable(self._link):
-            self._run(self._serve_readers)
+            self._run(self._serve_readers_and_settle)
         return event
 
     def _is_readable(self, link: TcpLink) -> bool:
@@ -319,7 +319,7 @@ class TcpSocket(TcpOptions):
             or receiver.fin_taken
             or self._error
             or connection.read_shut
-            or (connection.state in ENDED and self._connected.triggered)
+            or (connection.state.ended and self._connected.triggered)
         )
 
     def _reader_waits(self) -> bool:
@@ -329,16 +329,17 @@ class TcpSocket(TcpOptions):
             readers.popleft()
         return bool(readers)
 
-    def _serve_readers(self, _: object) -> None:
-        """Hand out what has arrived to those who wait for it."""
+    def _serve_readers_and_settle(self, _: object) -> None:
         self._wake_pending = False
         link = self._link
-        if link is None:
-            return
-        served = False
+        if link is not None:
+            self._serve_readers(link)
+            link.settle()
+
+    def _serve_readers(self, link: TcpLink) -> None:
+        """Hand out what has arrived to those who wait for it."""
         while self._reader_waits() and self._is_readable(link):
             event, size = self._readers.popleft()
-            served = True
             connection = link.connection
             if connection.receiver.unread:
                 data = connection.read(size, self._kernel.now)
@@ -352,8 +353,6 @@ class TcpSocket(TcpOptions):
                 event.defused = True
             else:
                 event.succeed(b"")
-        if served:
-            link.settle()
 
     # -- what the connection tells ------------------------------------------------------------------------------------
 
@@ -369,13 +368,16 @@ class TcpSocket(TcpOptions):
         if not self._connected.triggered and state not in OPENING:
             self._opening_is_over(connection.was_established, state)
         if self._writers:
-            if state in MAY_SEND:
+            if state.may_send:
                 self._serve_writers()
             elif state is not State.CLOSED or self._connected.triggered:
                 self._fail_writers()
         if self._readers and not self._wake_pending and self._is_readable(link):
-            self._wake(self._serve_readers)
-        if state in ENDED and self._closed is not None and not self._closed.triggered and self._connected.triggered:
+            if self._namespace.cpu is None:
+                self._serve_readers(link)
+            else:
+                self._wake(self._serve_readers_and_settle)
+        if state.ended and self._closed is not None and not self._closed.triggered and self._connected.triggered:
             self._closed.succeed()
 
     def _opening_is_over(self, is_established: bool, state: State) -> None:
@@ -407,7 +409,7 @@ class TcpSocket(TcpOptions):
             raise InvalidValue(f'shutdown: {how!r}: expected "read", "write" or "both"')
         self._check_open()
         link = self._link
-        if link is None or link.connection.state in ENDED:
+        if link is None or link.connection.state.ended:
             raise os_error(errno.ENOTCONN)
         if how != "write":
             link.connection.read_shut = True
@@ -493,7 +495,7 @@ class TcpSocket(TcpOptions):
         if self._closed is None:
             self._closed = self._event("the end of a TCP connection")
             link = self._link
-            if link is not None and link.connection.state in ENDED and self._connected.triggered:
+            if link is not None and link.connection.state.ended and self._connected.triggered:
                 self._closed.succeed()
         return self._closed
 

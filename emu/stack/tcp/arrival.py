@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from emu.stack.tcp.segment import ECN_CE, Segment
 from emu.stack.tcp.seq import MASK, seq_leq, seq_lt
-from emu.stack.tcp.state import MAY_RECEIVE, Happening, State
+from emu.stack.tcp.state import Happening, State
 from emu.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _take_data(connection: Connection, segment: Segment, now_ns: int) -> None:
     receiver = connection.receiver
     state = connection.state
     is_fin = segment.flags & FIN != 0
-    if state not in MAY_RECEIVE:
+    if not state.may_receive:
         if not seq_lt(segment.sequence, receiver.rcv_nxt):
             return
         receiver.something_is_wrong()  # a repeated FIN

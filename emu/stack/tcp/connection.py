@@ -22,7 +22,7 @@ from emu.stack.tcp.segment import ECN_CAPABLE, PLAIN, RESET, RETRANSMISSION, Emi
 from emu.stack.tcp.send import Sender
 from emu.stack.tcp.seq import MASK
 from emu.stack.tcp.settings import TcpSettings
-from emu.stack.tcp.state import ENDED, MAY_SEND, TRANSITIONS, Happening, State
+from emu.stack.tcp.state import TRANSITIONS, Happening, State
 from emu.stack.tcp.timers import NEVER, expiry_ns
 from emu.wire.tcp import ACK, CWR, ECE, RST
 from emu.wire.tcp_options import TIMESTAMPS_LENGTH, segment_options
@@ -247,6 +247,11 @@ class Connection:
             self.send_ack(now_ns)
         return True
 
+    def resume(self, now_ns: int) -> None:
+        """Go on sending: the device below takes segments again."""
+        if not self.state.ended:
+            self.sender.output(now_ns)
+
     def heard(self, now_ns: int) -> None:
         """Note that the peer is alive."""
         self.keepalive.last_heard_ns = now_ns
@@ -274,7 +279,7 @@ class Connection:
     def path_mtu_changed(self, mtu: int, now_ns: int) -> None:
         """The path carries at most `mtu` bytes: what was too long is sent again in smaller pieces (RFC 1191)."""
         self.mtu = mtu
-        if self.state is State.SYN_SENT or self.state in ENDED:
+        if self.state is State.SYN_SENT or self.state.ended:
             return
         sender = self.sender
         before = sender.mss
@@ -305,13 +310,13 @@ class Connection:
         """Append data to what is to be sent, and send what may be sent."""
         sender = self.sender
         sender.buffer.write(data, sender.max_window >> 1 or 1 << 30, sender.mss, push)
-        if self.was_established and self.state in MAY_SEND:
+        if self.was_established and self.state.may_send:
             sender.output(now_ns)
 
     def read(self, size: int, now_ns: int) -> bytes:
         """Take up to `size` bytes that have arrived; may acknowledge or open the window."""
         data = self.receiver.read(size, now_ns)
-        if self.state not in ENDED and self.receiver.must_acknowledge_after_read(len(data)):
+        if not self.state.ended and self.receiver.must_acknowledge_after_read(len(data)):
             self.send_ack(now_ns)
         return data
 
@@ -319,7 +324,7 @@ class Connection:
         """The program has no more to send: a FIN follows the data."""
         if self.state is State.SYN_SENT:
             self.end()
-        elif self.state in MAY_SEND:
+        elif self.state.may_send:
             was_established = self.state is not State.SYN_RECEIVED
             self.move(Happening.CLOSED_BY_PROGRAM, now_ns)
             self.sender.fin_wanted = True
@@ -329,7 +334,7 @@ class Connection:
     def close(self, now_ns: int) -> None:
         """The program closes the socket: orderly, but with a RST when data was not read (RFC 2525, section 2.17)."""
         self.orphaned = True
-        if self.receiver.unread and self.state not in ENDED:
+        if self.receiver.unread and not self.state.ended:
             self.abort(now_ns)
             return
         self.shutdown_write(now_ns)
@@ -388,8 +393,9 @@ class Connection:
         """When `timer` must be called next for work that ends by itself; NEVER without any."""
         deadline_ns = self.handshake.deadline_ns
         sender, acks = self.sender, self.receiver.acks
-        if self.was_established and self.state is not State.CLOSED and self.state is not State.TIME_WAIT:
-            deadline_ns = min(deadline_ns, sender.recovery.deadline_ns)
+        if self.was_established and not self.state.ended:
+            if sender.recovery.deadline_ns < deadline_ns:
+                deadline_ns = sender.recovery.deadline_ns
             persist = sender.persist
             if persist.deadline_ns < deadline_ns and (persist.unanswered or not persist.probing):
                 deadline_ns = persist.deadline_ns
@@ -400,7 +406,11 @@ class Connection:
     @property
     def background_deadline_ns(self) -> int:
         """When `timer` must be called for what may go on forever: keepalive, a closed window, TIME-WAIT."""
-        return min(self.keepalive.deadline_ns, self._linger_ns, self.sender.persist.deadline_ns)
+        deadline_ns = self._linger_ns
+        if self.keepalive.deadline_ns < deadline_ns:
+            deadline_ns = self.keepalive.deadline_ns
+        persist_ns = self.sender.persist.deadline_ns
+        return persist_ns if persist_ns < deadline_ns else deadline_ns
 
     def timer(self, now_ns: int) -> None:
         """Do what is due."""
@@ -408,7 +418,7 @@ class Connection:
             self.end(self.soft_error or errno.ETIMEDOUT)
         if self._linger_ns <= now_ns:
             self.end()
-        if not self.was_established or self.state in ENDED:
+        if not self.was_established or self.state.ended:
             return
         receiver, sender = self.receiver, self.sender
         acks = receiver.acks

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from emu.stack.tcp.receive_window import DEFAULT_SEGMENT, ReceiveWindow, choose_scale
 from emu.stack.tcp.segment import PLAIN, RETRANSMISSION, Segment
+from emu.stack.tcp.state import State
 from emu.stack.tcp.timers import NEVER, expiry_ns
 from emu.wire.tcp import ACK, CWR, ECE, SYN
 from emu.wire.tcp_options import TIMESTAMPS_LENGTH, syn_options
@@ -137,7 +138,6 @@ class Handshake:
         connection = self._connection
         self.timestamps = self.timestamps and segment.timestamp is not None
         self.sack = self.sack and segment.sack_permitted
-        had_scaling = self.scaling
         self.scaling = self.scaling and segment.window_scale is not None
         connection.timestamps_on = self.timestamps
         if segment.timestamp is not None and self.timestamps:
@@ -145,7 +145,7 @@ class Handshake:
             connection.ts_recent_ns = now_ns
         stamps_length = TIMESTAMPS_LENGTH if self.timestamps else 0
         window = connection.receiver.window
-        if segment.flags & ACK or not had_scaling:
+        if connection.state is State.SYN_SENT:  # the SYN has offered it
             window.advertised_mss = connection.advertised_mss - stamps_length
         else:
             window = connection.receiver.window = self._make_window(connection.advertised_mss - stamps_length)

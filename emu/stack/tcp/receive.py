@@ -253,6 +253,13 @@ class Receiver:
         self.duplicate = None
         return tuple(found[:room])
 
+    def sack_option_length(self, timestamps: bool) -> int:
+        """How many bytes the blocks take in the next segment, from what data may fill."""
+        count = len(self.out_of_order.blocks) + (self.duplicate is not None)
+        if not self._sack or not count:
+            return 0
+        return 4 + 8 * min(count, BLOCKS_WITH_TIMESTAMPS if timestamps else BLOCKS_WITHOUT_TIMESTAMPS)
+
     @property
     def deadline_ns(self) -> int:
         """When a delayed acknowledgment is due."""

@@ -91,7 +91,7 @@ class LossRecovery(AckJudge):
         self._frto.sending_new = False
 
     def mss_changed(self, mss: int, now_ns: int) -> None:
-        """The path takes smaller (or larger) segments: what is too long is cut and sent again, the window stays."""
+        """The path takes smaller segments: what is too long is cut and sent again, the window stays."""
         board = self._board
         self._congestion.mss_changed(mss)
         self.mss = mss
@@ -114,6 +114,11 @@ class LossRecovery(AckJudge):
             self._set_state(LOSS)
         self._settle()
 
+    def mss_grew(self, mss: int) -> None:
+        """Full segments are larger from now on; what is on its way stays as it is."""
+        self._congestion.mss_changed(mss)
+        self.mss = mss
+
     # -- questions
 
     def room(self, now_ns: int) -> int:
@@ -130,7 +135,8 @@ class LossRecovery(AckJudge):
         if not board.lost_segments or self._frto.sending_new:
             return None
         segment = board.next_lost()
-        if segment is None or self.in_flight + segment.length > self._congestion.cwnd:
+        in_flight = self.in_flight
+        if segment is None or (in_flight and in_flight + segment.length > self._congestion.cwnd):
             return None
         return segment
 

@@ -92,7 +92,10 @@ class Sender:
         if window > self.max_window:
             self.max_window = window
             if self.mss < self.path_mss:
+                before = self.mss
                 self.choose_mss()
+                if self.mss != before and self._connection.was_established:
+                    self.recovery.mss_grew(self.mss)
 
     def choose_mss(self) -> None:
         """Choose the size of a full segment: what the path carries, but at most half the peer's largest window."""
@@ -103,17 +106,17 @@ class Sender:
 
     def output(self, now_ns: int) -> None:
         """Send everything that may be sent now: what was lost first, then new data, then the FIN."""
+        if self.blocked:
+            return
         recovery = self.recovery
         while (segment := recovery.next_retransmission(now_ns)) is not None:
             self.retransmit(segment, now_ns)
         unsent = self.buffer.unsent
         if unsent:
-            if self.blocked:
-                return
             room = recovery.room(now_ns)
             if self._output_data(unsent, room, now_ns):
                 recovery.app_limited()
-        elif self.fin_wanted and not self.fin_sent and not self.blocked:
+        elif self.fin_wanted and not self.fin_sent:
             self._output_fin(now_ns)
         if self.snd_nxt == self.snd_una:
             self._watch_window(now_ns)
@@ -122,8 +125,8 @@ class Sender:
         """Send new data while congestion window, peer's window and Nagle allow; True if cwnd was not the limit."""
         mss = self.mss
         receiver = self._connection.receiver
-        if receiver.out_of_order.blocks:
-            mss -= 4 + 8 * len(receiver.out_of_order.blocks[:3])
+        if receiver.out_of_order.blocks or receiver.duplicate is not None:
+            mss -= receiver.sack_option_length(self._connection.timestamps_on)
         window = self.snd_wnd - ((self.snd_nxt - self.snd_una) & MASK)
         while unsent:
             size = mss if unsent > mss else unsent
@@ -189,7 +192,8 @@ class Sender:
         unsent = self.buffer.unsent
         if not unsent:
             return False
-        size = min(unsent, self.mss)
+        connection = self._connection
+        size = min(unsent, self.mss - connection.receiver.sack_option_length(connection.timestamps_on))
         if size > self.snd_wnd - self.outstanding:
             return False
         self._send_new(size, size == unsent, self.mss, now_ns)
@@ -223,7 +227,8 @@ class Sender:
         unsent = self.buffer.unsent
         self.persist.probed(now_ns, self._connection.rtt.rto_ns)
         if unsent and room > 0:
-            size = min(unsent, room, self.mss)
+            receiver = self._connection.receiver
+            size = min(unsent, room, self.mss - receiver.sack_option_length(self._connection.timestamps_on))
             self.buffer.push_next()
             self._send_new(size, size == unsent, self.mss, now_ns)
             self.persist.stop()

@@ -6,7 +6,15 @@ from enum import Enum
 
 
 class State(Enum):
-    """A state, under the name that `ss` shows."""
+    """A state, under the name that `ss` shows.
+
+    ended: nothing is exchanged any more. may_send: the program has not yet said that it is done. may_receive: data
+    can still arrive. (Attributes, because a set of states would be asked for every segment.)
+    """
+
+    ended: bool
+    may_send: bool
+    may_receive: bool
 
     CLOSED = "UNCONN"
     LISTEN = "LISTEN"
@@ -53,11 +61,7 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
 }
 """Every state can also be left for CLOSED by a reset, an error or the program's abort."""
 
-SYNCHRONIZED = frozenset(State) - {State.CLOSED, State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED}
-"""Both sides have seen each other's SYN, and know it."""
-MAY_SEND = frozenset({State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT})
-"""The program has not yet said that it is done."""
-MAY_RECEIVE = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
-"""Data can still arrive."""
-ENDED = frozenset({State.CLOSED, State.TIME_WAIT})
-"""Nothing is exchanged any more."""
+for _state in State:
+    _state.ended = _state in (State.CLOSED, State.TIME_WAIT)
+    _state.may_send = _state in (State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT)
+    _state.may_receive = _state in (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
