@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from emu.network import Network
     from emu.result import Result
     from emu.task import Task
+    from emu.traffic.http_messages import HttpRequest, HttpResponse
 
 # Loaded on first use, so that `emu --help` answers at once.
 _LATER = {
     "Container": "emu.container",
     "Emulation": "emu.emulation",
     "Host": "emu.host",
+    "HttpRequest": "emu.traffic.http_messages",
+    "HttpResponse": "emu.traffic.http_messages",
     "Link": "emu.link",
     "Network": "emu.network",
     "Result": "emu.result",
@@ -57,6 +60,8 @@ __all__ = [
     "EmuError",
     "Emulation",
     "Host",
+    "HttpRequest",
+    "HttpResponse",
     "InvalidValue",
     "Link",
     "Network",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from typing import TypeVar
 
 from emu.program_runner import ProgramRunner, Server
 from emu.task import Program, Task
@@ -18,6 +19,7 @@ from emu.traffic.load_result import LoadResult
 from emu.traffic.responder import Responder
 
 RESPONDER_PORT = 7000
+AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 class LoadPrograms(ProgramRunner):
@@ -65,8 +67,8 @@ class LoadPrograms(ProgramRunner):
                 program = IperfClient(self.namespace, address, options, host=shown)
                 return (yield from program.run())
             finally:
-                if server is not None:
-                    server.close()
+                if server is not None and not (program is not None and program.result.ok):
+                    server.close()  # after a whole test it has closed itself
 
         flags = f"{'-u ' if options.is_udp else ''}{'-R ' if reverse else ''}"
         nothing = IperfResult(options, shown)  # what a test has that never started
@@ -123,7 +125,7 @@ class LoadPrograms(ProgramRunner):
                 return (yield from program.run())
             finally:
                 if server is not None:
-                    server.close()
+                    server.stop_listening()
 
         nothing = LoadResult(f"{shown}:{port}", options, 0, LatencyHistogram(()))  # of a run that never started
         return self._start_program(
@@ -139,7 +141,9 @@ class LoadPrograms(ProgramRunner):
         self._keep_server(server)
         return server
 
-    def _serve_for_once(self, target: ProgramRunner | str, make: Callable[[ProgramRunner], Server]) -> Server | None:
+    def _serve_for_once(
+        self, target: ProgramRunner | str, make: Callable[[ProgramRunner], AnyServer]
+    ) -> AnyServer | None:
         """Let the target serve, if it is a running container that does not do so already."""
         other = self.net.containers.get(target) if isinstance(target, str) else target
         if other is None:

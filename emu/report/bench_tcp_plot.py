@@ -49,7 +49,9 @@ def draw(benchmark: Benchmark) -> Any:
     _draw_goodput(goodput, results)
     _draw_bars(efficiency, results, lambda result: result.efficiency * 100, "{:.2f} %")
     _draw_theory(efficiency, results, lambda result: result.theory_efficiency * 100)
-    efficiency.set(title="Payload as part of the bytes on the wire", xlabel="%  (marks: theory)", xlim=(80, 100))
+    efficiency.set(
+        title="Payload as part of the bytes on the wire", xlabel="%  (axis from 80 on; marks: theory)", xlim=(80, 100)
+    )
     _draw_times(times, results)
     _draw_bars(cpu, results, lambda result: result.cpu_ns_per_kib / 1e3, "{:.1f} µs")
     cpu.set(title="CPU time per KiB of payload, all hosts together", xlabel="µs")
@@ -81,17 +83,10 @@ def _draw_theory(axes: Any, results: list[TcpResult], value: Callable[[TcpResult
 
 
 def _draw_goodput(axes: Any, results: list[TcpResult]) -> None:
-    """Logarithmic, because of the bridge without a cable; only what goes over the cable has a ceiling."""
+    """Only what goes over the cable has a ceiling."""
     _draw_bars(axes, results, lambda result: result.goodput_bps / 1e6, "{:,.0f}")
     _draw_theory(axes, results, lambda result: None if result.ceiling_bps is None else result.ceiling_bps / 1e6)
-    axes.set_xscale("log")
-    low = min(result.goodput_bps for result in results) / 1e6
-    high = max(result.goodput_bps for result in results) / 1e6
-    ticks = [digit * 10**power for power in range(-3, 7) for digit in (1, 2, 5)]
-    axes.set_xlim(low * 0.6, high * 1.6)
-    shown = [tick for tick in ticks if low * 0.6 <= tick <= high * 1.6]
-    axes.set_xticks(shown, [f"{tick:,g}" for tick in shown])
-    axes.minorticks_off()
+    axes.margins(x=0.15)
     axes.set(title="Goodput of one connection", xlabel="Mbit/s  (marks: ceiling of full segments on the cable)")
 
 
@@ -109,7 +104,7 @@ def _draw_times(axes: Any, results: list[TcpResult]) -> None:
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.18)
     axes.set(title="Time to connect, and of a request", xlabel="µs (median, one after the other)")
-    axes.legend(ncols=2, frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.17))
+    axes.legend(ncols=2, frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
 def _draw_texts(figure: Any, benchmark: Benchmark, results: list[TcpResult], mtu: int) -> None:

@@ -135,10 +135,11 @@ class IperfServer:
         yield control.send(bytes((State.TEST_RUNNING,)))
         test.start()
         self._overdue.start(options.time_ns + GRACE_NS)
-        yield from expect_state(control, State.TEST_END)
-        self._overdue.stop()
         if options.size_bytes and not options.reverse and not options.is_udp:
             yield AllOf(self._kernel, [stream.finished for stream in test.streams])
+            test.stop()  # a fixed amount is timed to its last byte, however long the message that ends the test takes
+        yield from expect_state(control, State.TEST_END)
+        self._overdue.stop()
         test.stop()
         yield control.send(bytes((State.EXCHANGE_RESULTS,)))
         yield from read_json(control)

@@ -53,10 +53,14 @@ class Responder:
         self._listener.listen()
         self._kernel.spawn(self._accept())
 
-    def close(self) -> None:
-        """Stop listening, and reset what is open."""
+    def stop_listening(self) -> None:
+        """Take no new connections; those that are open go on to their end."""
         self._listener.close()
         self._udp.close()
+
+    def close(self) -> None:
+        """Stop listening, and reset what is open."""
+        self.stop_listening()
         for socket in list(self._connections):
             socket.abort()
 
