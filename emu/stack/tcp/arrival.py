@@ -220,9 +220,8 @@ def _take_data(connection: Connection, segment: Segment, now_ns: int) -> None:
     state = connection.state
     is_fin = segment.flags & FIN != 0
     if not state.may_receive:
-        if not seq_lt(segment.sequence, receiver.rcv_nxt):
-            return
-        receiver.something_is_wrong()  # a repeated FIN
+        if seq_leq(segment.end, receiver.rcv_nxt):  # a repeated FIN; beyond it there can be nothing
+            receiver.take(segment.sequence, segment.payload, is_fin, False, now_ns, connection.rtt.rto_ns)
         return
     if connection.orphaned and segment.payload and seq_lt(receiver.rcv_nxt, (segment.end - is_fin) & MASK):
         connection.abort(now_ns, error=errno.ECONNRESET)  # nobody will ever read it

@@ -29,6 +29,8 @@ from emu.wire.tcp_options import TIMESTAMPS_LENGTH, segment_options
 
 MS = 1_000_000
 HEADERS_LENGTH = 40
+PACKET_MAX = 65535
+"""`lo` has an MTU of 65536, which no IPv4 packet can have."""
 SEND_BUFFER = 87040
 """What the send buffer holds at least, in bytes of data."""
 ORPHAN_RETRIES = 8
@@ -100,7 +102,7 @@ class Connection:
         self.mtu = mtu
         self.send_raw = send_raw
         self.congestion_name = congestion
-        self.advertised_mss = mtu - HEADERS_LENGTH
+        self.advertised_mss = min(mtu, PACKET_MAX) - HEADERS_LENGTH
         if maximum_segment is not None:
             self.advertised_mss = min(self.advertised_mss, maximum_segment)
         self.peer_mss = 536
@@ -177,7 +179,7 @@ class Connection:
 
     def choose_path_mss(self) -> None:
         """Work out the payload of a full segment from the path's MTU, the peer's MSS and our options."""
-        size = min(self.mtu - HEADERS_LENGTH, self.peer_mss)
+        size = min(min(self.mtu, PACKET_MAX) - HEADERS_LENGTH, self.peer_mss)
         self.sender.path_mss = max(size - (TIMESTAMPS_LENGTH if self.timestamps_on else 0), 36)
 
     # -- arriving -----------------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Script:
     ) -> None:
         self.now = 0
         self.sent: list[Sent] = []
-        self.received = b""
+        self.received = bytearray()
         self.reader = True
         self.resets = 0
         self.peer = {"mss": mss, "wscale": wscale, "sackok": sackok, "timestamps": timestamps, "win": win}

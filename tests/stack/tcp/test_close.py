@@ -137,7 +137,7 @@ def test_a_fin_ahead_of_a_gap_waits_for_the_gap():
 
 def test_a_lost_fin_is_sent_again():
     tcp = fin_wait_1()
-    tcp.recv("F.", seq=1, at=ms(200) + us(2), retransmission=True)  # twice the round trip and 200 ms
+    tcp.recv("F.", seq=1, at=ms(200) + us(1), retransmission=True)  # the round trip and 200 ms
 
 
 def test_a_repeated_fin_is_acknowledged_again():
