@@ -62,5 +62,14 @@ def outcome_line(task: Task, value: object) -> str:
         return str(task.value)
     line = getattr(value, "outcome", None)
     if not isinstance(line, str):
-        line = "" if value is None or hasattr(value, "text") else str(value)
+        line = "" if value is None or hasattr(value, "text") else _words(value)
     return "; ".join(part for part in (line, task.stopped_because or "") if part)
+
+
+def _words(value: object) -> str:
+    """A value as text; Scapy's own text for a packet asks the machine it runs on for names of ports."""
+    if is_packet(value):
+        return layer_names(value)
+    if isinstance(value, list) and value and all(is_packet(entry) for entry in value):
+        return f"{len(value)} {'packet' if len(value) == 1 else 'packets'}"
+    return str(value)

@@ -11,6 +11,7 @@ from emu.raw import begins_with_ip, completed, send_frame, send_routed
 from emu.send_receive import SendReceive, SendReceiveOptions, SendReceiveResult, single_packets
 from emu.sniffer import Sniffer
 from emu.task import Program, Task
+from emu.wire.scapy_bridge import layer_names
 
 
 class PacketPrograms(ProgramRunner):
@@ -104,7 +105,7 @@ class PacketPrograms(ProgramRunner):
                 return None if program is None else program.first_answer
             return SendReceiveResult([], singles) if program is None else program.result
 
-        return self._start_program(f"{name} {singles[0].summary()}", run, result, at)
+        return self._start_program(f"{name} {layer_names(singles[0])}", run, result, at)
 
     def sniff(
         self,
