@@ -10,6 +10,7 @@ from emu.arguments import refuse_unstarted
 from emu.kernel.errors import EmuError, InvalidValue
 from emu.result import ExpectationResult, TaskResult
 from emu.task import Task
+from emu.wire.scapy_bridge import is_packet, layer_names
 
 
 @dataclass(frozen=True, slots=True)

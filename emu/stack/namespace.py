@@ -9,7 +9,7 @@ from emu.device.bridge import Bridge
 from emu.device.loopback import LoopbackDevice
 from emu.device.vxlan import VxlanDevice
 from emu.kernel.errors import Conflict, InvalidValue, NotFound
-from emu.stack import arp, show
+from emu.stack import arp, show, show_sockets
 from emu.stack.bridge_netfilter import BridgeNetfilter
 from emu.stack.forward import Forwarding
 from emu.stack.icmp import PROTOCOL_ICMP, Icmp
@@ -437,6 +437,10 @@ class Namespace:
     def show_link_statistics(self) -> str:
         """Return what `ip -s link` would print."""
         return show.link_statistics(self)
+
+    def show_sockets(self) -> str:
+        """Return what `ss -tan` would print."""
+        return show_sockets.tcp_sockets(self)
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name}: {', '.join(self.devices) or 'no devices'}>"

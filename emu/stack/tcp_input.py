@@ -69,6 +69,6 @@ class TcpReceiveFlow:
             return False
         cpu = self._cpu
         if cpu is not None:
-            cpu.busy_until_ns += self._namespace.cost_ip_input_ns
+            cpu.busy_until_ns += self._namespace.cost_ip_input_ns + cpu.costs.copy_ns(end - ORDINARY_LENGTH)
         link.settle()
         return True

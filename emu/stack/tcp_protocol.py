@@ -193,7 +193,7 @@ class Tcp:
             return
         cpu = interface.cpu
         if cpu is not None:
-            cpu.busy_until_ns += namespace.cost_ip_input_ns
+            cpu.busy_until_ns += namespace.cost_ip_input_ns + cpu.costs.copy_ns(view.end - start - view.header_length)
         link = self.connections.get(data[26:34] + data[start : start + 4])
         segment = Segment.from_view(view, data[15] & 3)
         if link is None:

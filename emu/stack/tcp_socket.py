@@ -342,11 +342,7 @@ class TcpSocket(TcpOptions):
             event, size = self._readers.popleft()
             connection = link.connection
             if connection.receiver.unread:
-                data = connection.read(size, self._kernel.now)
-                if self._namespace.cpu is not None:
-                    copying_ns = self._namespace.cpu.costs.copy_ns(len(data))
-                    self._charge(self._namespace.cost_socket_receive_ns + copying_ns)
-                event.succeed(data)
+                event.succeed(connection.read(size, self._kernel.now))
             elif self._error:
                 number, self._error = self._error, 0
                 event.fail(os_error(number))
@@ -532,8 +528,9 @@ class TcpSocket(TcpOptions):
             serve(None)
         elif not self._wake_pending:
             self._wake_pending = True
+            cpu.busy_until_ns += self._namespace.cost_socket_receive_ns
             self._woken_ns = wake_ns = max(cpu.wakes_at_ns(self._woken_ns), self._woken_ns)
-            self._kernel.call_at(wake_ns, self._run, serve)
+            self._kernel.call_at(wake_ns, serve)
 
     def __repr__(self) -> str:
         return f"<TcpSocket {self._namespace.name} {self.local_address} -> {self.remote_address} {self.state}>"

@@ -19,7 +19,10 @@ from emu.report.bench_table import headlines, print_benchmark, shown_payloads
 from emu.scenario import overlay_bench
 from emu.scenario.overlay_bench import DEFAULT, QUICK, run_benchmark
 
-TINY = replace(QUICK, payloads=(64, 1396), underlay_mtus=(1500,), stream_count=50, request_count=10)
+TINY = replace(
+    QUICK, payloads=(64, 1396), underlay_mtus=(1500,), stream_count=50, request_count=10,
+    tcp_bytes=100_000, tcp_requests=5,
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections import deque
 
 from emu.stack.tcp.ack_policy import AckPolicy
 from emu.stack.tcp.reassembly import Block, OutOfOrderQueue
-from emu.stack.tcp.receive_window import DEFAULT_SEGMENT, OVERHEAD, ReceiveWindow, memory_of
+from emu.stack.tcp.receive_window import COALESCED_MAX, DEFAULT_SEGMENT, OVERHEAD, ReceiveWindow, memory_of
 from emu.stack.tcp.seq import MASK, seq_diff, seq_leq, seq_lt
 from emu.stack.tcp.settings import TcpSettings
 from emu.stack.tcp.timers import NEVER
@@ -74,7 +74,7 @@ class Receiver:
         self.received += size
         self.unread += size
         window = self.window
-        if size < OVERHEAD:
+        if size < COALESCED_MAX:
             self._append_small(payload)
         else:
             self._chunks.append(payload)
@@ -93,7 +93,7 @@ class Receiver:
     def _append_small(self, payload: bytes) -> None:
         """Keep a small segment together with the one before it."""
         chunks = self._chunks
-        if chunks and len(chunks[-1]) + len(payload) <= OVERHEAD:
+        if chunks and len(chunks[-1]) + len(payload) <= COALESCED_MAX:
             self.window.memory -= memory_of(len(chunks[-1]))
             chunks[-1] += payload
             self.window.memory += memory_of(len(chunks[-1]))

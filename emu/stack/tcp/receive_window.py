@@ -17,14 +17,18 @@ WINDOW_FIELD_MAX = 0xFFFF
 SCALE_MAX = 14
 DEFAULT_SEGMENT = 536
 INITIAL_SEGMENTS = 10
-OVERHEAD = 640
+OVERHEAD = 1712
+"""With it a full segment takes 4608 bytes: no less, or the window would open during a burst (g30, a3)."""
+COALESCED_MAX = 640
 SMALLEST_MEMORY = 768
-"""Small segments are put together in one piece of memory as long as they fit (g30: a request of 81 bytes takes it)."""
+"""Small segments are put together in one piece of memory as long as they fit."""
 
 
 def memory_of(size: int) -> int:
     """Return the bytes of kernel memory that a segment with so much data is taken to occupy."""
-    return 2 * size + OVERHEAD if size > 64 else SMALLEST_MEMORY
+    if size >= COALESCED_MAX:
+        return 2 * size + OVERHEAD
+    return 2 * size + COALESCED_MAX if size > 64 else SMALLEST_MEMORY
 
 
 def initial_window(buffer: int, mss: int) -> int:
@@ -85,6 +89,10 @@ class ReceiveWindow:
     def begin(self, rcv_nxt: int, peer_mss: int, now_ns: int) -> None:
         """Begin to receive: the first segment is expected at `rcv_nxt`."""
         self.left_edge = rcv_nxt
+        full = self.buffer >> 1
+        if self.window_max > 2 * self.advertised_mss and self.window_max + self.advertised_mss > full:
+            self.window_max = max(2 * self.advertised_mss, full - self.advertised_mss)  # room for one more segment
+        self.threshold = min(self.threshold, self.window_max)
         hint = min(self.advertised_mss, peer_mss, self.offered >> 1, DEFAULT_SEGMENT)
         self.segment_size = max(hint, 88)
         self._round_bytes = min(self.threshold, self.offered, INITIAL_SEGMENTS * self.advertised_mss)
