@@ -18,7 +18,7 @@ from emu.traffic.load_options import load_options
 from emu.traffic.load_result import LoadResult
 from emu.traffic.responder import Responder
 
-RESPONDER_PORT = 7000
+RESPONDER_PORT = 7100
 AnyServer = TypeVar("AnyServer", bound=Server)
 
 

@@ -171,7 +171,7 @@ def test_a_server_that_goes_away_breaks_connections_and_the_run_still_ends() -> 
 def test_a_responder_drops_who_sends_something_else() -> None:
     net, web, db = lan()
     server = db.serve_requests()
-    task = web.netcat("db", 7000, b"GET / HTTP/1.1\r\n\r\n")
+    task = web.netcat("db", 7100, b"GET / HTTP/1.1\r\n\r\n")
     net.run()
     assert server.malformed == 1
     assert task.result.received == b""
