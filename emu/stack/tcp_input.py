@@ -5,6 +5,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from emu.stack.tcp.prediction import take_ordinary_segment
 from emu.wire.checksum import checksum_sum
 from emu.wire.tcp import PROTOCOL_TCP
 from emu.wire.tcp_options import NOP_NOP_TIMESTAMPS
@@ -63,8 +64,16 @@ class TcpReceiveFlow:
             return False  # the long way finds the error again and reports it
         link = self._link
         link.arriving_id = frame.packet_id
-        if not link.connection.ordinary_segment_arrived(
-            sequence, ack, window, kind & _PUSH != 0, timestamp, echo, data[ORDINARY_LENGTH:end], self._kernel.now
+        if not take_ordinary_segment(
+            link.connection,
+            sequence,
+            ack,
+            window,
+            kind & _PUSH != 0,
+            timestamp,
+            echo,
+            data[ORDINARY_LENGTH:end],
+            self._kernel.now,
         ):
             return False
         cpu = self._cpu

@@ -408,6 +408,22 @@ def test_a_send_fails_with_the_connection_it_waits_for():
     assert run(world, client())[0] in (errno.ECONNREFUSED, errno.EPIPE)
 
 
+def test_closing_a_socket_fails_those_who_wait_for_its_connection():
+    world, h1, _ = two_hosts()
+
+    def client():
+        socket = h1.tcp_socket()
+        event = socket.connect("10.9.0.77", 80)
+        socket.close()
+        try:
+            yield event
+        except OSError as error:
+            return error.errno
+
+    assert run(world, client()) == [errno.EBADF]
+    assert not h1.tcp.connections
+
+
 def test_a_connection_to_oneself_goes_over_loopback():
     world, h1, _ = two_hosts()
     serve(world, h1, program=echo)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from emu.stack.tcp import arrival, opening, time_wait
+from emu.stack.tcp import arrival, expiry, opening, time_wait
 from emu.stack.tcp.challenge_ack import ChallengeAcks
 from emu.stack.tcp.congestion import make as make_congestion_control
 from emu.stack.tcp.handshake import Handshake
@@ -16,7 +16,6 @@ from emu.stack.tcp.keepalive import Keepalive
 from emu.stack.tcp.receive import Receiver
 from emu.stack.tcp.receive_window import ReceiveWindow
 from emu.stack.tcp.recovery import LossRecovery
-from emu.stack.tcp.recovery_core import TimerAction
 from emu.stack.tcp.rtt import RttEstimator
 from emu.stack.tcp.segment import ECN_CAPABLE, PLAIN, RESET, RETRANSMISSION, Emit, Segment
 from emu.stack.tcp.send import Sender
@@ -33,8 +32,6 @@ PACKET_MAX = 65535
 """`lo` has an MTU of 65536, which no IPv4 packet can have."""
 SEND_BUFFER = 87040
 """What the send buffer holds at least, in bytes of data."""
-ORPHAN_RETRIES = 8
-"""How often a peer that still answers is asked when the program is gone already (tcp_orphan_retries 0 means this)."""
 
 
 class Connection:
@@ -49,10 +46,6 @@ class Connection:
     """
 
     __slots__ = (
-        "_linger_ns",
-        "_timeouts",
-        "_timeouts_after_ns",
-        "_ts_offset",
         "advertised_mss",
         "challenges",
         "congestion_name",
@@ -62,6 +55,7 @@ class Connection:
         "handshake",
         "iss",
         "keepalive",
+        "linger_deadline_ns",
         "mtu",
         "orphaned",
         "paws_rejected",
@@ -78,6 +72,9 @@ class Connection:
         "settings",
         "soft_error",
         "state",
+        "timeouts",
+        "timeouts_after_ns",
+        "timestamp_offset",
         "timestamps_on",
         "ts_recent",
         "ts_recent_ns",
@@ -106,7 +103,7 @@ class Connection:
         if maximum_segment is not None:
             self.advertised_mss = min(self.advertised_mss, maximum_segment)
         self.peer_mss = 536
-        self._ts_offset = timestamp_offset
+        self.timestamp_offset = timestamp_offset
         self.timestamps_on = settings.timestamps
         self.ts_recent = 0
         self.ts_recent_ns = 0
@@ -120,9 +117,9 @@ class Connection:
         self.send_buffer = 0
         self.user_timeout_ns = 0
         self.progress_ns = 0
-        self._linger_ns = NEVER
-        self._timeouts = 0
-        self._timeouts_after_ns = -1
+        self.linger_deadline_ns = NEVER
+        self.timeouts = 0
+        self.timeouts_after_ns = -1
         self.paws_rejected = self.segments_received = self.segments_sent = 0
         self.rtt = RttEstimator(settings.rto_min_ns, settings.rto_max_ns, settings.rto_initial_ns)
         self.challenges = ChallengeAcks(settings.invalid_ratelimit_ns)
@@ -176,6 +173,8 @@ class Connection:
         self.heard(now_ns)
         if self.keepalive.enabled:
             self.keepalive.start(now_ns)
+        if sender.fin_wanted:
+            self.move(Happening.CLOSED_BY_PROGRAM, now_ns)
 
     def choose_path_mss(self) -> None:
         """Work out the payload of a full segment from the path's MTU, the peer's MSS and our options."""
@@ -193,61 +192,6 @@ class Connection:
         if state is State.TIME_WAIT:
             return time_wait.arrive(self, segment, now_ns)
         return arrival.arrive(self, segment, now_ns)
-
-    def ordinary_segment_arrived(
-        self, sequence: int, ack: int, window: int, push: bool, timestamp: int, echo: int, payload: bytes, now_ns: int
-    ) -> bool:
-        """Take in a segment with no flags but ACK and PSH and no options but timestamps, if it is as expected.
-
-        This is Linux's header prediction. False: nothing was done, `segment_arrived` must have a full look.
-        """
-        receiver = self.receiver
-        sender = self.sender
-        acked = (ack - sender.snd_una) & MASK
-        if (
-            self.state is not State.ESTABLISHED
-            or sequence != receiver.rcv_nxt
-            or acked > ((sender.snd_nxt - sender.snd_una) & MASK)
-            or (timestamp - self.ts_recent) & 0x80000000
-            or receiver.out_of_order
-            or self.ecn_active
-        ):
-            return False
-        size = len(payload)
-        receive_window = receiver.window
-        if size:
-            if size > receive_window.offered - ((sequence - receive_window.left_edge) & MASK) or self.read_shut:
-                return False
-        elif not acked:
-            return False
-        self.segments_received += 1
-        if sequence == receive_window.left_edge:
-            self.ts_recent = timestamp
-            self.ts_recent_ns = now_ns
-        self.keepalive.last_heard_ns = now_ns
-        window <<= sender.window_scale
-        if window != sender.snd_wnd:
-            sender.set_window(window)
-            if not acked and sender.persist.active:
-                sender.window_heard(now_ns)
-        sender.snd_wl1 = sequence
-        if acked:
-            sender.snd_una = ack
-            self.soft_error = 0
-            self.progress_ns = now_ns
-            sender.recovery.ack(ack, (), None, False, False, now_ns)
-        if size:
-            rtt = self.rtt
-            if size >= receive_window.segment_size and echo != receive_window.echo:
-                age_ms = (now_ns // MS + self._ts_offset - echo) & MASK
-                if age_ms < 0x80000000:
-                    receive_window.measure_round_trip(echo, age_ms * MS)
-            receiver.take_in_order(payload, push, now_ns, rtt.rto_ns)
-        if acked or sender.buffer.unsent:
-            sender.output(now_ns)
-        if receiver.acks.scheduled and receiver.must_acknowledge(now_ns, self.rtt.srtt_ns):
-            self.send_ack(now_ns)
-        return True
 
     def resume(self, now_ns: int) -> None:
         """Go on sending: the device below takes segments again."""
@@ -326,12 +270,12 @@ class Connection:
         """The program has no more to send: a FIN follows the data."""
         if self.state is State.SYN_SENT:
             self.end()
+        elif self.state is State.SYN_RECEIVED:
+            self.sender.fin_wanted = True  # it goes out as soon as the connection is open
         elif self.state.may_send:
-            was_established = self.state is not State.SYN_RECEIVED
             self.move(Happening.CLOSED_BY_PROGRAM, now_ns)
             self.sender.fin_wanted = True
-            if was_established:
-                self.sender.output(now_ns)
+            self.sender.output(now_ns)
 
     def close(self, now_ns: int) -> None:
         """The program closes the socket: orderly, but with a RST when data was not read (RFC 2525, section 2.17)."""
@@ -346,10 +290,11 @@ class Connection:
     def abort(self, now_ns: int, error: int = 0) -> None:
         """End at once, with a RST if the peer knows of the connection."""
         if self.state not in (State.CLOSED, State.SYN_SENT, State.TIME_WAIT):
-            self._send_reset(now_ns)
+            self.send_reset(now_ns)
         self.end(error)
 
-    def _send_reset(self, now_ns: int) -> None:
+    def send_reset(self, now_ns: int) -> None:
+        """Send a RST with our next sequence number."""
         receiver = self.receiver
         window = receiver.window.offer(receiver.rcv_nxt)
         self._send(self.sender.snd_nxt, ACK | RST, window, b"", RESET, now_ns)
@@ -359,7 +304,7 @@ class Connection:
         self.state = State.CLOSED
         if error:
             self.error = error
-        self._linger_ns = NEVER
+        self.linger_deadline_ns = NEVER
         self.handshake.deadline_ns = NEVER
         self.keepalive.stop()
         self.sender.persist.stop()
@@ -382,11 +327,11 @@ class Connection:
     def wait_again(self, now_ns: int) -> None:
         """Begin the minute of TIME-WAIT."""
         settings = self.settings
-        self._linger_ns = expiry_ns(now_ns, settings.time_wait_ns, settings.clock_granularity_ns)
+        self.linger_deadline_ns = expiry_ns(now_ns, settings.time_wait_ns, settings.clock_granularity_ns)
 
     def _wait_orphaned(self, now_ns: int) -> None:
         settings = self.settings
-        self._linger_ns = expiry_ns(now_ns, settings.fin_timeout_ns, settings.clock_granularity_ns)
+        self.linger_deadline_ns = expiry_ns(now_ns, settings.fin_timeout_ns, settings.clock_granularity_ns)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -408,7 +353,7 @@ class Connection:
     @property
     def background_deadline_ns(self) -> int:
         """When `timer` must be called for what may go on forever: keepalive, a closed window, TIME-WAIT."""
-        deadline_ns = self._linger_ns
+        deadline_ns = self.linger_deadline_ns
         if self.keepalive.deadline_ns < deadline_ns:
             deadline_ns = self.keepalive.deadline_ns
         persist_ns = self.sender.persist.deadline_ns
@@ -416,69 +361,13 @@ class Connection:
 
     def timer(self, now_ns: int) -> None:
         """Do what is due."""
-        if self.handshake.deadline_ns <= now_ns and not self.handshake.repeat(now_ns):
-            self.end(self.soft_error or errno.ETIMEDOUT)
-        if self._linger_ns <= now_ns:
-            self.end()
-        if not self.was_established or self.state.ended:
-            return
-        receiver, sender = self.receiver, self.sender
-        acks = receiver.acks
-        if acks.deadline_ns <= now_ns and acks.is_due(now_ns) and acks.waited_in_vain(self.rtt.rto_ns):
-            self.send_ack(now_ns)
-        if sender.recovery.deadline_ns <= now_ns:
-            self._recover(now_ns)
-        if sender.persist.deadline_ns <= now_ns and self.state is not State.CLOSED:
-            self._probe_window(now_ns)
-        if self.keepalive.deadline_ns <= now_ns and self.state is not State.CLOSED:
-            self._keep_alive(now_ns)
-
-    def _recover(self, now_ns: int) -> None:
-        sender = self.sender
-        recovery = sender.recovery
-        timeouts = recovery.counters.timeouts
-        action = recovery.timer(now_ns)
-        if recovery.counters.timeouts != timeouts:
-            if self._timeouts_after_ns != self.progress_ns:
-                self._timeouts_after_ns = self.progress_ns
-                self._timeouts = 0
-            self._timeouts += 1
-            if self.orphaned and self._timeouts > self._orphan_retries():
-                action = TimerAction.GIVE_UP
-        if action is TimerAction.GIVE_UP:
-            self.end(self.soft_error or errno.ETIMEDOUT)
-        elif action is TimerAction.PROBE:
-            if not sender.send_probe_segment(now_ns):
-                sender.retransmit(recovery.probe_segment(), now_ns)
-        elif action is TimerAction.RETRANSMIT:
-            sender.output(now_ns)
-
-    def _orphan_retries(self) -> int:
-        return self.settings.orphan_retries or ORPHAN_RETRIES
-
-    def _probe_window(self, now_ns: int) -> None:
-        persist = self.sender.persist
-        limit = self._orphan_retries() if self.orphaned else self.settings.retries2
-        waited_ns = now_ns - persist.since_ns
-        if persist.unanswered >= limit or (self.user_timeout_ns and waited_ns >= self.user_timeout_ns):
-            self.end(self.soft_error or errno.ETIMEDOUT)
-        else:
-            self.sender.probe_window(now_ns)
-
-    def _keep_alive(self, now_ns: int) -> None:
-        busy = bool(self.sender.outstanding) or self.sender.has_unsent
-        action = self.keepalive.due(now_ns, busy, self.user_timeout_ns)
-        if action == "give up":
-            self._send_reset(now_ns)
-            self.end(self.soft_error or errno.ETIMEDOUT)
-        elif action == "probe":
-            self.sender.send_old_sequence(now_ns)
+        expiry.expire(self, now_ns)
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def timestamp(self, now_ns: int) -> int:
         """Return the value of our millisecond clock."""
-        return (now_ns // MS + self._ts_offset) & MASK
+        return (now_ns // MS + self.timestamp_offset) & MASK
 
     def echo_age_ns(self, segment: Segment, now_ns: int) -> int | None:
         """Return how long ago the timestamp that a segment echoes was sent; None when that cannot be told."""
@@ -506,7 +395,7 @@ class Connection:
             self._send(sequence, flags, window, payload, kind, now_ns)
             return
         self.segments_sent += 1
-        timestamp = (now_ns // MS + self._ts_offset) & MASK
+        timestamp = (now_ns // MS + self.timestamp_offset) & MASK
         self.send_raw(sequence, rcv_nxt, flags, window, timestamp, self.ts_recent, b"", payload, kind)
 
     def _send(self, sequence: int, flags: int, window: int, payload: bytes, kind: int, now_ns: int) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from emu.stack.tcp.receive_window import DEFAULT_SEGMENT, ReceiveWindow, choose_scale
 from emu.stack.tcp.segment import PLAIN, RETRANSMISSION, Segment
+from emu.stack.tcp.seq import MASK
 from emu.stack.tcp.state import State
 from emu.stack.tcp.timers import NEVER, expiry_ns
 from emu.wire.tcp import ACK, CWR, ECE, SYN
@@ -156,7 +157,8 @@ class Handshake:
         peer_mss = max(segment.maximum_segment or DEFAULT_SEGMENT, SMALLEST_MSS)
         connection.peer_mss = peer_mss
         connection.choose_path_mss()
-        connection.receiver.begin(segment.end, sack=self.sack, peer_mss=sender.path_mss, now_ns=now_ns)
+        rcv_nxt = (segment.sequence + 1) & MASK  # data and FIN of a SYN are not taken, and so come again
+        connection.receiver.begin(rcv_nxt, sack=self.sack, peer_mss=sender.path_mss, now_ns=now_ns)
         sender.snd_wl1 = segment.sequence
         sender.set_window(segment.window)  # never scaled in a SYN (RFC 7323, section 2.2)
         sender.choose_mss()

@@ -47,8 +47,6 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
     (State.SYN_SENT, Happening.SYN_ARRIVED): State.SYN_RECEIVED,
     (State.SYN_SENT, Happening.SYN_ACKNOWLEDGED): State.ESTABLISHED,
     (State.SYN_RECEIVED, Happening.SYN_ACKNOWLEDGED): State.ESTABLISHED,
-    (State.SYN_RECEIVED, Happening.CLOSED_BY_PROGRAM): State.FIN_WAIT_1,
-    (State.SYN_RECEIVED, Happening.FIN_ARRIVED): State.CLOSE_WAIT,
     (State.ESTABLISHED, Happening.CLOSED_BY_PROGRAM): State.FIN_WAIT_1,
     (State.ESTABLISHED, Happening.FIN_ARRIVED): State.CLOSE_WAIT,
     (State.FIN_WAIT_1, Happening.FIN_ACKNOWLEDGED): State.FIN_WAIT_2,
@@ -59,7 +57,8 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
     (State.LAST_ACK, Happening.FIN_ACKNOWLEDGED): State.CLOSED,
     (State.TIME_WAIT, Happening.TIME_IS_UP): State.CLOSED,
 }
-"""Every state can also be left for CLOSED by a reset, an error or the program's abort."""
+"""Every state can also be left for CLOSED by a reset, an error or the program's abort. A close or FIN before the SYN is
+acknowledged waits for that, so there is no way from SYN-RECEIVED past ESTABLISHED."""
 
 for _state in State:
     _state.ended = _state in (State.CLOSED, State.TIME_WAIT)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from emu.stack.tcp.connection import Connection
+from emu.stack.tcp.prediction import take_ordinary_segment
 from emu.stack.tcp.segment import Segment
 from emu.stack.tcp.settings import TcpSettings
 from emu.stack.tcp.state import State
@@ -20,9 +22,13 @@ MS = 1_000_000
 
 @dataclass(frozen=True)
 class WireTraits:
-    """What the wire does to a segment, with which probability; what is corrupted is dropped by the checksum."""
+    """What the wire does to a segment, with which probability; what is corrupted is dropped by the checksum.
+
+    lose_every: of the client's data every so manieth segment is lost, counting retransmissions, too.
+    """
 
     loss: float = 0.0
+    lose_every: int = 0
     duplicate: float = 0.0
     reorder: float = 0.0
     delay_ns: int = 5 * MS
@@ -42,7 +48,10 @@ class Program:
 
 
 class MachinePair:
-    """A client (0) and a server (1) on a wire. `run` goes on until both ends are done."""
+    """A client (0) and a server (1) on a wire. `run` goes on until both ends are done.
+
+    now: the time. finished_ns: when the last data arrived.
+    """
 
     def __init__(
         self,
@@ -60,6 +69,9 @@ class MachinePair:
         self._count = 0
         self._line_free = [0, 0]
         self.sent = [0, 0]
+        self._data_sent = 0
+        self._opened = False
+        self.finished_ns = 0
         self.programs = [Program(data, lazy) for data in outgoing]
         self.ends = [
             Connection(
@@ -73,35 +85,49 @@ class MachinePair:
             for side in (0, 1)
         ]
 
-    def run(self, limit_ns: int = 3600 * 1000 * MS) -> None:
+    def run(self, limit_ns: int = 3600 * 1000 * MS, limit_steps: int = 400_000) -> None:
         """Opens, transfers, closes. An endless connection is an assertion."""
-        self.ends[0].open(self.now)
         steps = 0
         while not self._done():
             steps += 1
-            assert steps < 400_000, f"no end in sight: {self.ends}"
-            timers = [
-                min(end.deadline_ns, end.background_deadline_ns) if not end.state.ended else NEVER for end in self.ends
-            ]
-            due = min(timers)
-            if self._events and self._events[0][0] <= due:
-                self.now, _, side, what = heapq.heappop(self._events)
-                if what is None:
-                    self.programs[side].may_read = True
-                else:
-                    self._arrive(side, what)
-            else:
-                assert due < NEVER, f"both wait forever: {self.ends}"
-                self.now = max(self.now, due)
-                side = timers.index(due)
-                self.ends[side].timer(self.now)
+            assert steps < limit_steps, f"no end in sight: {self.ends}"
+            self._step()
             assert self.now < limit_ns, f"too slow: {self.ends}"
-            self._work(side)
+
+    def run_until(self, condition: Callable[[], bool]) -> int:
+        """Goes on until something is true; returns the time."""
+        while not condition():
+            assert not self._done(), "it never came true"
+            self._step()
+        return self.now
+
+    def _step(self) -> None:
+        """The next event: a segment arrives, a timer is due, a program wakes up."""
+        if self.ends[0].state is State.CLOSED and not self._opened:
+            self._opened = True
+            self.ends[0].open(self.now)
+        timers = [
+            min(end.deadline_ns, end.background_deadline_ns) if not end.state.ended else NEVER for end in self.ends
+        ]
+        due = min(timers)
+        if self._events and self._events[0][0] <= due:
+            self.now, _, side, what = heapq.heappop(self._events)
+            if what is None:
+                self.programs[side].may_read = True
+            else:
+                self._arrive(side, what)
+        else:
+            assert due < NEVER, f"both wait forever: {self.ends}"
+            self.now = max(self.now, due)
+            side = timers.index(due)
+            self.ends[side].timer(self.now)
+        if self.ends[side].receiver.unread:
+            self.finished_ns = self.now
+        self._work(side)
 
     def _done(self) -> bool:
         """Both ends are finished; a server that never heard of the client still waits while the client tries."""
-        client, server = self.ends
-        return client.state.ended and server.state.ended
+        return self._opened and all(end.state.ended for end in self.ends)
 
     # -- the programs
 
@@ -141,6 +167,10 @@ class MachinePair:
         self.sent[side] += 1
         leaves = max(self.now, self._line_free[side]) + size * 8_000_000_000 // traits.rate_bps
         self._line_free[side] = leaves
+        if traits.lose_every and not side and payload:
+            self._data_sent += 1
+            if self._data_sent % traits.lose_every == 0:
+                return
         for _ in range(2 if random.random() < traits.duplicate else 1):
             if random.random() >= traits.loss:
                 late = random.randrange(3 * traits.delay_ns + 1) if random.random() < traits.reorder else 0
@@ -153,8 +183,8 @@ class MachinePair:
             timestamp >= 0
             and not options
             and flags & ~PSH == ACK
-            and end.ordinary_segment_arrived(
-                sequence, acknowledgment, window, bool(flags & PSH), timestamp, echo, payload, self.now
+            and take_ordinary_segment(
+                end, sequence, acknowledgment, window, bool(flags & PSH), timestamp, echo, payload, self.now
             )
         ):
             return

@@ -198,6 +198,23 @@ def test_a_wrong_ack_is_answered_by_a_reset_in_syn_received():
     assert tcp.state == "SYN_RECEIVED"
 
 
+def test_a_close_in_syn_received_waits_for_the_connection_to_be_open():
+    tcp = syn_received()
+    tcp.write(b"bye")
+    tcp.close()
+    tcp.recv_nothing(until=ms(10))
+    tcp.send(".", seq=1, ack=1)
+    tcp.recv("FP.", seq=1, payload=b"bye")
+    assert tcp.state == "FIN_WAIT_1"
+
+
+def test_a_fin_in_a_syn_is_not_taken():
+    tcp = connecting()
+    tcp.send("SF.", seq=0, ack=1)
+    tcp.recv(".", ack=1)
+    assert tcp.state == "ESTABLISHED"
+
+
 def test_a_reset_ends_a_connection_in_syn_received():
     tcp = syn_received()
     tcp.send("R", seq=1)
