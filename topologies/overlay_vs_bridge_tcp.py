@@ -1,7 +1,7 @@
 """The same TCP stream over the cable itself, over an overlay, and over a bridge on one host.
 
     emu run topologies/overlay_vs_bridge_tcp.py
-    emu run topologies/overlay_vs_bridge_tcp.py --set rate=10Gbit     # now CPUs are the bottleneck: the bridge has only one
+    emu run topologies/overlay_vs_bridge_tcp.py --set rate=10Gbit     # then the CPUs are the bottleneck
     emu run topologies/overlay_vs_bridge_tcp.py --set size=100000000
 
 Two hosts on a cable of 1 Gbit/s. One after the other, iperf sends the same number of bytes
