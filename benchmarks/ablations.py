@@ -16,7 +16,7 @@ import emu.capture.pcapng
 from benchmarks.harness import cpu_us_per_datagram, measure_in_fresh_process, us_per_datagram
 from benchmarks.settings import BenchmarkError, Setting
 from emu.device.bridge_port import BridgePort
-from emu.device.cable import CableDirection
+from emu.device.line import Line
 from emu.kernel import DIRECTION_OUT, Kernel
 from emu.stack.udp import Udp
 from emu.stack.udp_socket import UdpSocket
@@ -34,8 +34,8 @@ def replace(owner: object, name: str, substitute: object) -> None:
 
 def use_two_events_per_link() -> None:
     """Let a frame take one event for the end of its serialization and one for its arrival."""
-    replace(CableDirection, "_transmit_serialized", _transmit_in_two_events)
-    CableDirection._leave_line = _leave_line  # type: ignore[attr-defined]
+    replace(Line, "_transmit_serialized", _transmit_in_two_events)
+    Line._leave_line = _leave_line  # type: ignore[attr-defined]
 
 
 def _transmit_in_two_events(self: Any, frame: Frame) -> bool:
@@ -76,8 +76,8 @@ def _count_sent(source: Any, now: int, frame: Frame, size: int) -> bool:
 
 def use_simpy_timeouts() -> None:
     """Let every light call be what SimPy documents: a Timeout with a callback."""
-    replace(CableDirection, "_transmit_serialized", _transmit_with_timeout)
-    CableDirection._deliver_event = _deliver_event  # type: ignore[attr-defined]
+    replace(Line, "_transmit_serialized", _transmit_with_timeout)
+    Line._deliver_event = _deliver_event  # type: ignore[attr-defined]
     replace(Kernel, "call_later", _call_later_with_timeout)
 
 

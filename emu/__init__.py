@@ -31,6 +31,9 @@ from emu.version import __version__
 if TYPE_CHECKING:
     from emu.cli.direct import main
     from emu.container import Container
+    from emu.device.impairments.loss import GilbertElliott
+    from emu.device.queues.codel import CoDel
+    from emu.device.queues.red import Red
     from emu.emulation import Emulation
     from emu.host import Host
     from emu.link import Link, Switch
@@ -41,13 +44,16 @@ if TYPE_CHECKING:
 
 # Loaded on first use, so that `emu --help` answers at once.
 _LATER = {
+    "CoDel": "emu.device.queues.codel",
     "Container": "emu.container",
     "Emulation": "emu.emulation",
+    "GilbertElliott": "emu.device.impairments.loss",
     "Host": "emu.host",
     "HttpRequest": "emu.traffic.http_messages",
     "HttpResponse": "emu.traffic.http_messages",
     "Link": "emu.link",
     "Network": "emu.network",
+    "Red": "emu.device.queues.red",
     "Result": "emu.result",
     "Switch": "emu.link",
     "Task": "emu.task",
@@ -55,10 +61,12 @@ _LATER = {
 }
 
 __all__ = [
+    "CoDel",
     "Conflict",
     "Container",
     "EmuError",
     "Emulation",
+    "GilbertElliott",
     "Host",
     "HttpRequest",
     "HttpResponse",
@@ -67,6 +75,7 @@ __all__ = [
     "Network",
     "NotFound",
     "NotSupported",
+    "Red",
     "Result",
     "SimulationStuck",
     "Switch",

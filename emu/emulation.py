@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from simpy.events import Event, Timeout
 
     from emu.container import Container
+    from emu.device.impairments.loss import GilbertElliott
+    from emu.device.queues.codel import CoDel
+    from emu.device.queues.red import Red
 
 
 class Emulation:
@@ -140,26 +143,33 @@ class Emulation:
         rate: str | int | None = None,
         delay: str | int | None = None,
         jitter: str | int | None = None,
-        loss: float | str | None = None,
+        loss: float | str | GilbertElliott | None = None,
         reorder: float | str | None = None,
         duplicate: float | str | None = None,
         corrupt: float | str | None = None,
-        queue: str | int | None = None,
+        queue: str | int | CoDel | Red | None = None,
         mtu: int | None = None,
         subnet: str | None = None,
         addresses: Sequence[str] | None = None,
+        burst: str | int | None = None,
+        distribution: str | Sequence[float] | None = None,
     ) -> Link:
         """Join two hosts or switches by a cable; each end gets the next interface, eth0, eth1 and so on.
 
-        rate: in bit/s ("1Gbit"), None for unlimited. delay, jitter: times ("50us"); jitter is uniform, +- its value.
-        loss, reorder, duplicate, corrupt: probabilities per frame, 0.01 or "1%".
-        queue: limit of the waiting queue, in packets (int) or bytes ("64KiB"). mtu: of both ends, 1500 if not given.
+        rate: in bit/s ("1Gbit"), None for unlimited. burst: what may go at once ("32KiB", a token bucket); None: the
+            line sends bit by bit.
+        delay, jitter: times ("50us"). distribution: of the jitter: "uniform" (+- its value), "normal", "pareto", or a
+            list of deviations in units of it.
+        loss, reorder, duplicate, corrupt: probabilities per frame, 0.01 or "1%". Loss in bursts:
+            `emu.GilbertElliott(...)` or "gemodel 1% 10% 70% 0.1%".
+        queue: limit of the waiting queue, in packets (int) or bytes ("64KiB"), or `emu.CoDel(...)`, `emu.Red(...)`.
+        mtu: of both ends, 1500 if not given.
         subnet: of the Ethernet segment this link is part of; None: the next /24 of 198.18.0.0/15.
         addresses: of the ends, in order, for ends that are hosts; None: the next ones of the subnet, in host order.
         """
         impairments = {
             "rate": rate, "delay": delay, "jitter": jitter, "loss": loss, "reorder": reorder,
-            "duplicate": duplicate, "corrupt": corrupt, "queue": queue,
+            "duplicate": duplicate, "corrupt": corrupt, "queue": queue, "burst": burst, "distribution": distribution,
         }  # fmt: skip
         given = {key: value for key, value in impairments.items() if value is not None}
         link = self.underlay.add_link(a, b, given, mtu=mtu, subnet=subnet, addresses=addresses)
@@ -358,6 +368,7 @@ class Emulation:
             tasks=[task_result(task) for task in self.tasks],
             expectations=[expectation.check() for expectation in self._expectations],
             drops=dict(self._drops),
+            impairments=self.interfaces.impairments(),
         )
 
     def close(self) -> None:

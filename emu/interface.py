@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from emu.kernel.errors import NotFound
+from emu.kernel.errors import NotFound, NotSupported
 from emu.settings import UNCHANGED, Unchanged, changed_settings
 from emu.wire.address import mac_to_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from emu.device.cable_direction import CableDirection
+    from emu.device.impairments.loss import GilbertElliott
+    from emu.device.impairments.statistics import LineStatistics
     from emu.device.netdevice import NetDevice
+    from emu.device.queues.codel import CoDel
+    from emu.device.queues.red import Red
     from emu.stack.namespace import Namespace
 
 
@@ -78,27 +85,51 @@ class Interface:
         peer = getattr(self.device, "peer", None)
         return None if peer is None else Interface(None, peer)
 
+    @property
+    def statistics(self) -> LineStatistics:
+        """What happened to frames it sent since its impairments were last changed: loss, delay, rate, queue.
+
+        Raises NotSupported for interfaces without a line of their own, such as a bridge.
+        """
+        return self._direction.statistics
+
+    @property
+    def statistics_history(self) -> list[LineStatistics]:
+        """The same for each time its impairments were changed after frames had been sent; the last is the present."""
+        direction = self._direction
+        return [*direction.history, direction.statistics]
+
+    @property
+    def _direction(self) -> CableDirection:
+        direction: CableDirection | None = getattr(self.device, "direction", None)
+        if direction is None:
+            raise NotSupported(f"{self.label}: a {self.device.kind} device has no line of its own")
+        return direction
+
     def set(
         self,
         *,
         rate: str | int | Unchanged | None = UNCHANGED,
         delay: str | int | Unchanged | None = UNCHANGED,
         jitter: str | int | Unchanged | None = UNCHANGED,
-        loss: float | str | Unchanged | None = UNCHANGED,
+        loss: float | str | GilbertElliott | Unchanged | None = UNCHANGED,
         reorder: float | str | Unchanged | None = UNCHANGED,
         duplicate: float | str | Unchanged | None = UNCHANGED,
         corrupt: float | str | Unchanged | None = UNCHANGED,
-        queue: str | int | Unchanged | None = UNCHANGED,
+        queue: str | int | CoDel | Red | Unchanged | None = UNCHANGED,
+        burst: str | int | Unchanged | None = UNCHANGED,
+        distribution: str | Sequence[float] | Unchanged | None = UNCHANGED,
     ) -> None:
         """Change what happens to frames this interface sends, as `tc` does; None takes a setting back to its default.
 
-        The parameters are those of `Emulation.add_link`; a rate counts the bytes of the frame only.
+        The parameters are those of `Emulation.add_link`. On a veth a rate counts the bytes of the frame only. An
+        interface at the end of a link changes that direction of the link, as `link.set(..., toward=...)` does.
         Raises InvalidValue for bad values, NotSupported for what this kind of device can't do.
         """
         self.device.set(
             **changed_settings(
                 rate=rate, delay=delay, jitter=jitter, loss=loss, reorder=reorder, duplicate=duplicate,
-                corrupt=corrupt, queue=queue,
+                corrupt=corrupt, queue=queue, burst=burst, distribution=distribution,
             )
         )  # fmt: skip
 

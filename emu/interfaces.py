@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from emu.capture.interface import InterfaceInfo
+from emu.device.wired import WiredDevice
 from emu.kernel.tap import Tap, TappedFrame
 from emu.result import InterfaceResult
 
 if TYPE_CHECKING:
+    from emu.device.impairments.statistics import LineStatistics
     from emu.device.netdevice import NetDevice
 
 Watcher = Callable[[InterfaceInfo], Tap | None]
@@ -102,6 +104,16 @@ class InterfaceBook:
                 drops,
             )
         return list(totals.values())
+
+    def impairments(self) -> list[LineStatistics]:
+        """What impairments did, for each direction and each time they were changed, where any were set."""
+        return [
+            entry
+            for device in self.devices
+            if isinstance(device, WiredDevice)
+            for entry in device.statistics_history()
+            if entry.settings
+        ]
 
     def frame_count(self) -> int:
         """How many times a frame has passed an interface so far."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from emu.device.impairments.statistics import LineStatistics
 from emu.version import __version__
 
 
@@ -81,6 +82,8 @@ class Result:
     now_ns: virtual time at which it ended.
     interfaces: one entry per interface, in the order in which they joined their namespaces.
     drops: every drop of the run by reason, also those without an interface.
+    impairments: what rates, delays, loss and queues did on each direction where any were set, one entry for each time
+        they were changed.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Result:
     tasks: list[TaskResult]
     expectations: list[ExpectationResult]
     drops: dict[str, int]
+    impairments: list[LineStatistics] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -118,4 +122,5 @@ class Result:
             "tasks": [entry.summary() for entry in self.tasks],
             "expectations": [entry.summary() for entry in self.expectations],
             "drops": self.drops,
+            "impairments": [entry.summary() for entry in self.impairments],
         }

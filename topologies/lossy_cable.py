@@ -2,6 +2,7 @@
 
     emu run topologies/lossy_cable.py --set loss=5% --set jitter=2ms
     emu run topologies/lossy_cable.py --set corrupt=1%
+    emu run topologies/lossy_cable.py --set loss="gemodel 1% 25%"      losses in bursts
 
 Both containers use their host's network, so what they send goes straight to the cable. The impairments are those of
 `tc netem`, applied in both directions of the cable between host2 and the switch.

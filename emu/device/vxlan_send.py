@@ -8,7 +8,8 @@ from emu.device import vxlan_answer
 from emu.device.netdevice import ETHERNET_HEADER_BYTES
 from emu.wire.address import ZERO_MAC, is_valid_source_mac
 from emu.wire.drop import DropReason
-from emu.wire.vxlan import OVERHEAD, flow_hash, flow_key, inner_tos, outer_tos, source_port
+from emu.wire.ecn import traffic_class
+from emu.wire.vxlan import OVERHEAD, flow_hash, flow_key, outer_tos, source_port
 
 if TYPE_CHECKING:
     from emu.device.upper import TunnelFlow
@@ -89,7 +90,7 @@ def _encapsulate(device: VxlanDevice, frame: Frame, entry: VxlanFdbEntry, remote
     data = frame.data
     transport = device.transport
     port = source_port(flow_hash(flow_key(data), device.kernel.hash_secret), *transport.port_range())
-    tos = outer_tos(inner_tos(data))
+    tos = outer_tos(traffic_class(data))
     if _is_worth_remembering(data, entry):
         _remember(device, data, entry, port, tos)
     cpu = device.cpu

@@ -12,7 +12,9 @@ from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
 
 if TYPE_CHECKING:
-    from emu.device.cable import Cable, CableDirection
+    from emu.device.cable import Cable
+    from emu.device.cable_direction import CableDirection
+    from emu.device.impairments.statistics import LineStatistics
     from emu.kernel import Kernel
 
 
@@ -102,6 +104,11 @@ class WiredDevice(NetDevice):
         if self.direction is None:
             raise NotFound(f"{self.label} is not connected: join it to another interface with add_link first")
         self.direction.set(**changes)
+
+    def statistics_history(self) -> list[LineStatistics]:
+        """What the line away from here did, for each time its settings were changed; the last is the present."""
+        direction = self.direction
+        return [] if direction is None else [*direction.history, direction.statistics]
 
     def cable_changed(self) -> None:
         """Follow the cable: it was attached, plugged in or pulled out."""

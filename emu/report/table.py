@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from emu.kernel.units import format_time_ns
+from emu.report.impairments import impairment_table
 from emu.result import ExpectationResult, InterfaceResult, Result, TaskResult
 
 PLAIN_WIDTH = 140
@@ -26,7 +27,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def print_result(result: Result, console: Console) -> None:
-    """Print what came out of a run: counters, drops, tasks, expectations."""
+    """Print what came out of a run: counters, drops, impairments, tasks, expectations."""
     console.print(
         f"[bold]{escape(result.name)}[/bold]  seed {result.seed}, engine {result.engine}, "
         f"{format_time_ns(result.now_ns)} of virtual time, "
@@ -43,6 +44,10 @@ def print_result(result: Result, console: Console) -> None:
     drops = drop_table(result)
     if drops is not None:
         console.print(drops)
+    impairments = impairment_table(result.impairments[:ROWS_MAX])
+    if impairments is not None:
+        console.print(impairments)
+        _print_rest(console, len(result.impairments), "impairments")
     if result.tasks:
         tasks = tasks_in_need_first(result.tasks)
         console.print(task_table(tasks[:ROWS_MAX]))

@@ -11,7 +11,8 @@ from hashlib import blake2s
 from struct import Struct
 
 from emu.kernel.errors import InvalidValue
-from emu.wire.checksum import checksum_sum, update_checksum
+from emu.wire.checksum import checksum_sum
+from emu.wire.ecn import ECN_CE, ECN_ECT_0, ECN_ECT_1, ECN_MASK, ECN_NOT_ECT, set_ecn, traffic_class
 from emu.wire.ipv4 import FLAG_DONT_FRAGMENT, PROTOCOL_UDP
 
 HEADER_LENGTH = 8
@@ -30,12 +31,6 @@ _PORT_PROTOCOLS = frozenset((6, 17, 33, 50, 132, 136))
 """TCP, UDP, DCCP, ESP, SCTP, UDP-Lite: the four bytes behind their IP header tell flows apart."""
 _PROTOCOL_TCP = 6
 _MASK_32 = 0xFFFFFFFF
-
-ECN_MASK = 3
-ECN_NOT_ECT = 0
-ECN_ECT_1 = 1
-ECN_ECT_0 = 2
-ECN_CE = 3
 
 _pack = Struct("!18sHIH14sH8s").pack
 _from_bytes = int.from_bytes
@@ -117,18 +112,6 @@ def source_port(hash_value: int, low: int = SOURCE_PORT_LOW, high: int = SOURCE_
 # -- ECN ---------------------------------------------------------------------------------------------------------------
 
 
-def inner_tos(data: bytes) -> int:
-    """Return the TOS byte of an IPv4 frame, the traffic class of an IPv6 frame, and 0 for anything else."""
-    if len(data) < 16:
-        return 0
-    ethertype = data[12:14]
-    if ethertype == b"\x08\x00":
-        return data[15]
-    if ethertype == b"\x86\xdd":
-        return (data[14] & 15) << 4 | data[15] >> 4
-    return 0
-
-
 def outer_tos(inner: int) -> int:
     """Return the outer TOS byte for an inner one: DSCP 0, the ECN bits copied, CE replaced by ECT(0) (FACT 60)."""
     ecn = inner & ECN_MASK
@@ -145,17 +128,12 @@ def merge_ecn(data: bytes, outer: int) -> bytes | None:
     ethertype = data[12:14]
     if ecn not in (ECN_CE, ECN_ECT_1) or len(data) < 34 or ethertype not in (b"\x08\x00", b"\x86\xdd"):
         return data
-    inner = inner_tos(data) & ECN_MASK
+    inner = traffic_class(data) & ECN_MASK
     if inner == ECN_NOT_ECT:
         return None if ecn == ECN_CE else data
     if inner == ecn or (ecn == ECN_ECT_1 and inner != ECN_ECT_0):
         return data
-    if ethertype == b"\x86\xdd":
-        return data[:15] + bytes((data[15] & 0xCF | ecn << 4,)) + data[16:]
-    old_word = data[14] << 8 | data[15]
-    new_word = old_word & ~ECN_MASK | ecn
-    checksum = update_checksum(data[24] << 8 | data[25], old_word, new_word)
-    return data[:15] + bytes((new_word & 0xFF,)) + data[16:24] + checksum.to_bytes(2, "big") + data[26:]
+    return set_ecn(data, ecn)
 
 
 # -- the hot path ------------------------------------------------------------------------------------------------------

@@ -4,45 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from emu.device import create_veth
-from emu.kernel import Kernel
 from emu.wire.drop import DropReason
-from emu.wire.frame import Frame
-from tests.device.lan import mac
-
-
-class Sample:
-    """Sends `count` frames, one each `gap_ns`, over a line; keeps what arrives."""
-
-    def __init__(self, count: int, seed: int = 1, gap_ns: int = 1000, **settings) -> None:
-        self.kernel = Kernel(seed)
-        self.drops: list[DropReason] = []
-        self.kernel.journal.drop_listeners.append(lambda now, frame, reason, where: self.drops.append(reason))
-        self.a, b = create_veth(self.kernel, "a", mac(1), "b", mac(2))
-        self.a.set_up()
-        b.set_up()
-        self.a.set(**settings)
-        self.data = bytes(range(64))
-        self.arrived: list[tuple[int, Frame]] = []
-        b.upper = lambda frame: self.arrived.append((self.kernel.now, frame))
-        self.sent_ns: dict[int, int] = {}
-        for number in range(count):
-            self.kernel.call_later(number * gap_ns, self._send)
-        self.kernel.run()
-        self.statistics = self.a.direction.statistics
-
-    def _send(self, _: None) -> None:
-        packet_id = self.kernel.next_packet_id()
-        self.sent_ns[packet_id] = self.kernel.now
-        assert self.a.transmit(Frame(self.data, packet_id))
-
-    @property
-    def ids(self) -> list[int]:
-        return [frame.packet_id for _, frame in self.arrived]
-
-    @property
-    def delays(self) -> list[int]:
-        return [time_ns - self.sent_ns[frame.packet_id] for time_ns, frame in self.arrived]
+from tests.device.chi_square import chi_square, critical
+from tests.device.sample import Sample
 
 
 def test_a_lost_frame_is_reported_and_counts_as_sent():
@@ -50,7 +14,8 @@ def test_a_lost_frame_is_reported_and_counts_as_sent():
     lost = 500 - len(sample.arrived)
     assert 60 < lost < 140
     assert sample.drops == [DropReason.LOSS] * lost
-    assert sample.statistics.as_dict()["lost"] == lost
+    assert sample.statistics.lost == lost
+    assert sample.statistics.loss_rate == lost / 500
     assert sample.a.tx_packets == 500
     assert sample.a.tx_dropped == 0
 
@@ -92,7 +57,7 @@ def test_jitter_is_uniform_around_the_delay_and_may_reorder():
     statistics = sample.statistics
     assert statistics.delay_minimum_ns == min(sample.delays)
     assert statistics.delay_maximum_ns == max(sample.delays)
-    assert statistics.delay_total_ns == sum(sample.delays)
+    assert statistics.delay_mean_ns == sum(sample.delays) // 500
 
 
 def test_corruption_flips_one_bit_of_a_copy_and_marks_it():
@@ -150,21 +115,16 @@ def test_the_same_seed_gives_the_same_fates_and_another_seed_others():
     assert first.ids != other.ids
 
 
-def chi_square(counts: list[int], expected: list[float]) -> float:
-    return sum((count - wanted) ** 2 / wanted for count, wanted in zip(counts, expected, strict=True))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["loss", "duplicate", "reorder", "corrupt"])
 @pytest.mark.parametrize("probability", [0.001, 0.02, 0.5])
 def test_over_100000_frames_each_kind_happens_as_often_as_configured(kind, probability):
     count = 100_000
     sample = Sample(count, delay="500ns", **{kind: probability})
-    statistics = sample.statistics.as_dict()
     name = {"loss": "lost", "duplicate": "duplicated", "reorder": "reordered", "corrupt": "corrupted"}[kind]
-    happened = statistics[name]
+    happened = getattr(sample.statistics, name)
     expected = [count * probability, count * (1 - probability)]
-    assert chi_square([happened, count - happened], expected) < 10.83  # 0.1 % for one degree of freedom
+    assert chi_square([happened, count - happened], expected) < critical(1)
 
 
 @pytest.mark.slow
@@ -178,7 +138,7 @@ def test_over_100000_frames_losses_are_independent_of_each_other():
         pairs[2 * lost[index] + lost[index + 1]] += 1
     keep = 1 - probability
     shares = [keep * keep, keep * probability, probability * keep, probability * probability]
-    assert chi_square(pairs, [share * count / 2 for share in shares]) < 16.27  # 0.1 % for three degrees of freedom
+    assert chi_square(pairs, [share * count / 2 for share in shares]) < critical(3)
 
 
 @pytest.mark.slow
@@ -188,7 +148,7 @@ def test_over_100000_frames_jitter_is_uniform():
     counts = [0] * bins
     for delay in sample.delays:
         counts[(delay - 1) * bins // 19_999] += 1
-    assert chi_square(counts, [count / bins] * bins) < 43.82  # 0.1 % for 19 degrees of freedom
+    assert chi_square(counts, [count / bins] * bins) < critical(19)
 
 
 @pytest.mark.slow
@@ -199,4 +159,4 @@ def test_over_100000_frames_every_bit_is_corrupted_equally_often():
     for _, frame in sample.arrived:
         difference = int.from_bytes(frame.data, "big") ^ int.from_bytes(sample.data, "big")
         counts[difference.bit_length() - 1] += 1
-    assert chi_square(counts, [count / 512] * 512) < 614  # 0.1 % for 511 degrees of freedom
+    assert chi_square(counts, [count / 512] * 512) < critical(511)

@@ -100,13 +100,13 @@ def test_delay_alone_lets_any_number_of_frames_fly_at_once():
     assert line.ids == sorted(line.ids)
 
 
-def test_a_new_rate_applies_to_frames_sent_from_then_on():
+def test_a_new_rate_applies_to_frames_that_wait_but_not_to_the_one_on_the_line():
     line = Line(rate="1Mbit")  # 1 ms per frame of 125 bytes
     line.send()
     line.send()
     line.kernel.call_at(500_000, lambda _: (line.a.set(rate="3Mbit"), line.send()))
     line.kernel.run()
-    assert line.arrivals == [1_000_000, 2_000_000, 2_333_334]
+    assert line.arrivals == [1_000_000, 1_333_334, 1_666_667]
 
 
 def test_taking_the_rate_away_frees_the_line():

@@ -9,6 +9,7 @@ from scapy.layers.vxlan import VXLAN
 
 from emu.kernel.errors import InvalidValue
 from emu.wire.checksum import verify_ipv4_header
+from emu.wire.ecn import traffic_class
 from emu.wire.ipv4 import build_ipv4_header
 from emu.wire.udp import build_udp
 from emu.wire.vxlan import (
@@ -17,7 +18,6 @@ from emu.wire.vxlan import (
     check_vni,
     flow_hash,
     flow_key,
-    inner_tos,
     merge_ecn,
     outer_tos,
     parse_vxlan_header,
@@ -159,7 +159,7 @@ ECN_OUT_OF_THE_TUNNEL = [  # inner, outer, what comes out; None: dropped
 def test_ecn_comes_out_of_the_tunnel_as_rfc_6040_wants_it(inner, outer, merged):
     frame = ipv4_frame(1, A, B, tos=0xB8 | inner)
     result = merge_ecn(frame, outer)
-    assert (None if result is None else inner_tos(result)) == (None if merged is None else 0xB8 | merged)
+    assert (None if result is None else traffic_class(result)) == (None if merged is None else 0xB8 | merged)
     if result is not None:
         assert verify_ipv4_header(result, 14, 20)
         assert result[:15] + result[16:24] + result[26:] == frame[:15] + frame[16:24] + frame[26:]
@@ -170,14 +170,14 @@ def test_ecn_of_ipv6_likewise(inner, outer, merged):
     word = 6 << 12 | (0xB8 | inner) << 4
     frame = MAC_B + MAC_A + b"\x86\xdd" + word.to_bytes(2, "big") + bytes(range(38))
     result = merge_ecn(frame, outer)
-    assert (None if result is None else inner_tos(result)) == (None if merged is None else 0xB8 | merged)
+    assert (None if result is None else traffic_class(result)) == (None if merged is None else 0xB8 | merged)
 
 
 @given(st.binary(max_size=60), bytes_8)
 def test_ecn_of_arbitrary_bytes_never_raises(data, outer):
     result = merge_ecn(data, outer)
     assert result is None or len(result) == len(data)
-    assert 0 <= inner_tos(data) <= 255
+    assert 0 <= traffic_class(data) <= 255
 
 
 # -- whole frames ------------------------------------------------------------------------------------------------------
