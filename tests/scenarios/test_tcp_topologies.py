@@ -80,3 +80,26 @@ def test_losses_of_other_shares(loss: str) -> None:
 def test_overlay_bridge_and_underlay_with_a_faster_cable_and_a_longer_one() -> None:
     assert run_again("overlay_vs_bridge_tcp", rate="10Gbit", size="2000000").result.ok
     assert run_again("overlay_vs_bridge_tcp", delay="1ms", size="1000000", rate="500Mbit").result.ok
+
+
+@needs_tshark
+def test_pings_wait_behind_the_upload_over_drop_tail_and_not_over_codel() -> None:
+    times_ms = {
+        number: [
+            float(value)
+            for value in fields(split("bufferbloat") / f"home{number}-eth0.pcapng", "icmp.resptime", "icmp")
+        ]
+        for number in (1, 2)
+    }
+    assert max(times_ms[1]) > 250
+    assert max(times_ms[2][20:]) < 40
+
+
+def test_codel_marks_instead_of_dropping_when_both_ends_can_tell() -> None:
+    outcome = run_again("bufferbloat", ecn="true", duration="4")
+    assert outcome.result.ok
+    assert "0 retransmits" in outcome.tasks()["uploader-codel: iperf3 -c target-codel"].outcome
+
+
+def test_a_deeper_queue_makes_pings_wait_longer() -> None:
+    assert run_again("bufferbloat", queue="400", congestion="reno", duration="6").result.ok
