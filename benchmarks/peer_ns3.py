@@ -8,13 +8,15 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.settings import BenchmarkError, Measurement, Setting
+from benchmarks.settings import SEGMENT, TCP_WORKLOADS, BenchmarkError, Measurement, Setting
 
 SOURCE = Path(__file__).resolve().parent / "ns3"
 PROGRAM = SOURCE / "anchor"
-WORKLOADS = {"bridge-udp": 1, "overlay-udp": 2}
+WORKLOADS = {"bridge-udp": 1, "overlay-udp": 2, "bridge-tcp": 3}
 CAPTURES = {"none": "none", "receiver": "rx", "underlay": "rx", "all": "all"}
-HOPS_PER_DATAGRAM = {"bridge-udp": 3, "overlay-udp": 7}
+HOPS_PER_DATAGRAM = {"bridge-udp": 3, "overlay-udp": 7, "bridge-tcp": 3}
+TCP_BUFFER = 256 * 1024
+"""ns-3's TCP has fixed buffers; with larger ones it builds longer queues and is slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,21 @@ class Ns3:
         command = [str(self.program), f"--w={WORKLOADS[setting.workload]}", f"--n={setting.count}"]
         command += [f"--cap={CAPTURES[setting.capture]}", f"--csum={int(setting.checksums)}"]
         command += [f"--out={folder / 'ns3'}"]
+        is_tcp = setting.workload in TCP_WORKLOADS
+        if is_tcp:
+            command += [f"--bytes={setting.count * SEGMENT}", f"--buf={TCP_BUFFER}"]
         process = subprocess.run(command, capture_output=True, text=True, check=False)
         if process.returncode != 0:
             raise BenchmarkError(f"{self.program} failed:\n{process.stderr.strip()}")
         report = json.loads(process.stdout)
-        if report["rx"] != setting.count + 1:
-            raise BenchmarkError(f"ns-3 delivered {report['rx']} datagrams instead of {setting.count + 1}")
+        received = report["rx"] // SEGMENT + 1 if is_tcp else report["rx"]
+        if received != setting.count + 1:
+            raise BenchmarkError(f"ns-3 delivered {received} datagrams instead of {setting.count + 1}")
         return Measurement(
             run_s=report["run_s"],
             cpu_s=report["run_cpu_s"],
-            datagrams=report["rx"],
-            frame_hops=report["rx"] * HOPS_PER_DATAGRAM[setting.workload],
+            datagrams=received,
+            frame_hops=received * HOPS_PER_DATAGRAM[setting.workload],
             peak_rss_mib=report["rss_mb"],
             capture_mib=sum(path.stat().st_size for path in folder.iterdir()) / 2**20,
         )

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 CAPTURES: dict[str, tuple[str, ...]] = {
     "bridge-udp": ("none", "receiver", "all"),
     "overlay-udp": ("none", "underlay"),
+    "bridge-tcp": ("none", "receiver"),
 }
 """Workload -> what can be captured in it."""
+
+TCP_WORKLOADS = ("bridge-tcp",)
+SEGMENT = 1448
+"""Payload of a full TCP segment with timestamps."""
 
 
 class BenchmarkError(Exception):
@@ -17,7 +22,10 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is measured: the workload's name, what is captured, checksums or not, how many datagrams."""
+    """What is measured: the workload's name, what is captured, checksums or not, how many datagrams.
+
+    In a TCP workload a datagram is a full segment's payload of 1448 bytes.
+    """
 
     workload: str
     capture: str

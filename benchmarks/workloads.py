@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import emu
-from benchmarks.settings import BenchmarkError, Measurement, Setting
+from benchmarks.settings import SEGMENT, BenchmarkError, Measurement, Setting
 from emu.container import Container
 from emu.interface import Interface
 
@@ -24,6 +24,7 @@ FIRST_NS = 1_000_000
 START_NS = 1_000_000_000
 SOURCE_PORT = 49153
 SINK_PORT = 9
+TCP_BLOCK = 1 << 20
 
 
 @dataclass(slots=True)
@@ -112,6 +113,44 @@ def overlay_udp(setting: Setting, folder: Path) -> Prepared:
     return Prepared(run_and_close(net), udp_flow(net, sender, receiver, setting), hops_per_datagram=7)
 
 
+def bridge_tcp(setting: Setting, folder: Path) -> Prepared:
+    """Send so many full segments over one connection through one bridge: 1 Gbit/s, 10 us and 50 us.
+
+    The receiver reads as soon as something arrives. With checksums both sides verify them; making them is part of
+    every segment either way. Each segment crosses a veth, the bridge and a veth, and so does an acknowledgment for
+    every two of them, which is not counted.
+    """
+    net = emu.Emulation(name="bridge-tcp", cost="none")
+    host = net.host
+    network = host.networks.create("bench", subnet="10.0.0.0/24")
+    sender = host.containers.run("h0", network=network)
+    receiver = host.containers.run("h1", network=network)
+    shape_both_ends(sender.interface("eth0"))
+    shape_both_ends(receiver.interface("eth0"), delay="50us")
+    sender.namespace.verify_checksums = receiver.namespace.verify_checksums = setting.checksums
+    if setting.capture != "none":
+        net.capture(folder / "capture.pcapng", ["h1:eth0"])
+    total, received = setting.count * SEGMENT, 0
+
+    def sink() -> Generator[Any, Any, None]:
+        nonlocal received
+        connection = yield receiver.tcp_listen(SINK_PORT).accept()
+        while data := (yield connection.recv(TCP_BLOCK)):
+            received += len(data)
+        connection.close()
+
+    def source() -> Generator[Any, Any, None]:
+        connection = sender.tcp_connect(receiver, SINK_PORT)
+        left = total
+        while left:
+            left -= yield connection.send(bytes(min(TCP_BLOCK, left)))
+        connection.close()
+
+    net.spawn(sink())
+    net.spawn(source())
+    return Prepared(run_and_close(net), lambda: received // SEGMENT + 1, hops_per_datagram=3)
+
+
 def run_and_close(net: emu.Emulation) -> Callable[[], None]:
     """Return what is timed: the run, and what is left to write of the captures."""
 
@@ -122,12 +161,12 @@ def run_and_close(net: emu.Emulation) -> Callable[[], None]:
     return run
 
 
-def shape_both_ends(interface: Interface) -> None:
-    """Give both directions of a container's veth pair 1 Gbit/s and 10 us, as tc would at either end."""
+def shape_both_ends(interface: Interface, delay: str = "10us") -> None:
+    """Give both directions of a container's veth pair 1 Gbit/s and a delay, as tc would at either end."""
     on_the_host = interface.peer
     assert on_the_host is not None, f"{interface.label} is no end of a veth pair"
     for end in (interface, on_the_host):
-        end.set(rate="1Gbit", delay="10us")
+        end.set(rate="1Gbit", delay=delay)
 
 
 def udp_flow(net: emu.Emulation, sender: Container, receiver: Container, setting: Setting) -> Callable[[], int]:
@@ -148,7 +187,11 @@ def udp_flow(net: emu.Emulation, sender: Container, receiver: Container, setting
     return lambda: sink.datagrams
 
 
-WORKLOADS: dict[str, Callable[[Setting, Path], Prepared]] = {"bridge-udp": bridge_udp, "overlay-udp": overlay_udp}
+WORKLOADS: dict[str, Callable[[Setting, Path], Prepared]] = {
+    "bridge-udp": bridge_udp,
+    "overlay-udp": overlay_udp,
+    "bridge-tcp": bridge_tcp,
+}
 
 
 def measure_here(setting: Setting, folder: Path) -> Measurement:

@@ -83,11 +83,6 @@ class TcpLink:
             maximum_segment=maximum_segment,
         )
 
-    @property
-    def answers_without_ident(self) -> bool:
-        """Whether segments have the IP identification 0: Linux keeps no socket for it any more."""
-        return self.connection.state is State.TIME_WAIT
-
     # -- what happens -------------------------------------------------------------------------------------------------
 
     def segment_arrived(self, segment: Segment, packet_id: int) -> bool:
@@ -148,6 +143,7 @@ class TcpLink:
 
     def _ended(self) -> None:
         """Leave the namespace's table when nothing of the connection is left."""
+        self.output.has_no_socket = True
         if self.connection.state is State.CLOSED:
             self._tcp.forget(self)
             if self._timer.pending:

@@ -30,6 +30,7 @@ RESET_NOTE = "TCP reset by this side"
 class TcpOutput:
     """The way out of one connection (the `send_raw` of its machine).
 
+    has_no_socket: Linux keeps none in TIME-WAIT, and segments then have the IP identification 0.
     The way is resolved once and remembered until the namespace's `generation` changes (see `SendFlow`).
     """
 
@@ -45,6 +46,7 @@ class TcpOutput:
         "_plain",
         "_small_queue",
         "_with_ecn",
+        "has_no_socket",
     )
 
     def __init__(self, link: TcpLink, ident: int) -> None:
@@ -57,6 +59,7 @@ class TcpOutput:
         self._device: NetDevice
         self._line: CableDirection | None = None
         self._small_queue = SmallQueue(link)
+        self.has_no_socket = False
         self._plain: TcpFlowTemplate
         self._with_ecn: TcpFlowTemplate
 
@@ -85,7 +88,10 @@ class TcpOutput:
             self._send_slowly(sequence, acknowledgment, flags, window, timestamp, echo, options, payload, kind)
             return
         template = self._with_ecn if kind == ECN_CAPABLE else self._plain
-        ident = self._next_ident(flags, acknowledgment)
+        if self.has_no_socket or (flags & SYN and acknowledgment):
+            ident = 0
+        else:
+            self._ident = ident = (self._ident + 1) & 0xFFFF
         if options or timestamp < 0:
             data = template.stamp_options(ident, sequence, acknowledgment, flags, window, options, payload)
         else:
@@ -117,7 +123,7 @@ class TcpOutput:
 
     def _next_ident(self, flags: int, acknowledgment: int) -> int:
         """Return the IP identification: 0 in a SYN-ACK, otherwise one more than the segment before (FACT 33)."""
-        if self._link.answers_without_ident or (flags & SYN and acknowledgment):
+        if self.has_no_socket or (flags & SYN and acknowledgment):
             return 0
         self._ident = ident = (self._ident + 1) & 0xFFFF
         return ident

@@ -109,6 +109,25 @@ def test_the_identification_of_a_syn_ack_is_0_and_of_others_one_more_each():
     assert later == [(later[0] + step) & 0xFFFF for step in range(len(later))]
 
 
+def test_the_last_acknowledgment_of_a_connection_has_an_identification_and_later_ones_have_none():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        socket.close()
+        yield socket.closed
+        fin = next(frame for _, _, frame in reversed(world.seen["h1:eth0"]) if frame.data[47:48] == b"\x11")
+        yield world.kernel.timeout(SECOND)
+        h2.device("eth0").transmit(fin)
+
+    run(world, client())
+    idents = [ident for _, from_h1, _, ident, _ in segments(world) if from_h1]
+    assert idents[-2] == (idents[-3] + 1) & 0xFFFF
+    assert idents[-1] == 0
+
+
 def test_a_closed_port_answers_with_a_reset_as_recorded():
     world, h1, _ = two_hosts()
     assert run(world, connect_error(h1)) == [(errno.ECONNREFUSED, "Connection refused")]
