@@ -5,8 +5,8 @@
     emu run topologies/bufferbloat.py --set congestion=reno
     emu run topologies/bufferbloat.py --set ecn=true                         # CoDel marks instead of dropping
 
-Two lines of 10 Mbit/s and 10 ms, each from a home's modem to a server; between the home and its modem there is 1 Gbit/s.
-TCP sends as much as it can over both. It only learns from losses that it sends too much, so it fills whatever queue the
+Two lines of 10 Mbit/s and 10 ms, each from a home's modem to a server; between home and modem there is 1 Gbit/s. TCP
+sends as much as it can over both. It only learns from losses that it sends too much, so it fills whatever queue the
 modem has in front of the line:
 
 * over `tail` the queue holds 250 frames: when it is full, a packet waits 0.3 s in it, and so does every ping;
@@ -17,7 +17,7 @@ The first five pings of each are sent before the upload begins.
 
 What to look at in Wireshark (by-interface/home1-eth0.pcapng and home2-eth0.pcapng, with `--split`):
 
-* `icmp.type == 0`                     column "Response time" (icmp.resptime): 20 ms, then 0.3 s over tail, 30 ms over codel.
+* `icmp.type == 0`                     icmp.resptime as a column: 20 ms, then 300 ms over tail, 20 to 30 ms over codel.
 * `tcp.analysis.retransmission`        a burst each time that the queue has overflowed; under CoDel single segments.
 * Statistics, TCP Stream Graphs, Round Trip Time: a saw with teeth of 0.1 s, or a flat line.
 * `frame.interface_name == "drops"`    in capture.pcapng: which frames were dropped, and why.
@@ -54,12 +54,11 @@ def topology(
         uploads[name] = uploader.iperf(target, time=f"{duration}s", congestion=congestion, at="1s")
 
     def idle_ms(name):
-        return sorted(pings[name].result.rtts_ns[:BEFORE])[BEFORE // 2] / MS
+        return median(pings[name].result.rtts_ns[:BEFORE]) / MS
 
     def loaded_ms(name):
         """The median of the second half of the upload, when TCP has found its rate."""
-        times_ns = sorted(pings[name].result.rtts_ns[-5 * duration // 2 :])
-        return times_ns[len(times_ns) // 2] / MS
+        return median(pings[name].result.rtts_ns[-5 * duration // 2 :]) / MS
 
     def share(name):
         return uploads[name].result.goodput_bps / RATE_BPS
@@ -68,6 +67,11 @@ def topology(
     net.expect("both uploads fill the line", lambda: all(0.85 < share(name) < 0.95 for name in queues))
     net.expect("tail: pings wait for the whole queue", lambda: loaded_ms("tail") > 5 * idle_ms("tail"))
     net.expect("codel: pings take at most twice as long", lambda: loaded_ms("codel") < 2 * idle_ms("codel"))
+
+
+def median(values) -> int:
+    """The middle one; 0 when there is none."""
+    return sorted(values)[len(values) // 2] if values else 0
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ ROUND_TRIPS = 200
 
 
 @emu.scenario(engine="29", seed=1)
-def topology(net: emu.Emulation, size: int = 5_000_000, rate: str = "1Gbit", delay: str = "50us") -> None:
+def topology(net: emu.Emulation, size: int = 2_000_000, rate: str = "1Gbit", delay: str = "50us") -> None:
     """Measure three ways; size: bytes of each stream; rate, delay: of the cable."""
     host1, host2 = net.add_host("host1"), net.add_host("host2")
     net.add_link(host1, host2, rate=rate, delay=delay)
