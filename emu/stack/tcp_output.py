@@ -16,7 +16,7 @@ from emu.wire.tcp_flow import TcpFlowTemplate
 from emu.wire.tcp_options import segment_options
 
 if TYPE_CHECKING:
-    from emu.device.cable import CableDirection
+    from emu.device.cable_direction import CableDirection
     from emu.device.netdevice import NetDevice
     from emu.stack.output import Path
     from emu.stack.tcp_link import TcpLink

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emu.device.cable import CableDirection
+    from emu.device.cable_direction import CableDirection
     from emu.stack.tcp_link import TcpLink
 
 QUEUE_NS = 1_000_000

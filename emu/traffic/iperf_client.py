@@ -23,7 +23,7 @@ from emu.traffic.iperf_options import IperfOptions
 from emu.traffic.iperf_result import IperfResult
 from emu.traffic.iperf_rows import IperfStream
 from emu.traffic.iperf_streams import TcpReceiveStream, TcpSendStream, UdpReceiveStream, UdpSendStream
-from emu.traffic.iperf_test import IperfTest
+from emu.traffic.iperf_session import IperfSession
 from emu.traffic.waiting import DeadlinePassed, wait_until
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class IperfClient:
         self._address = address
         self._options = options
         self._cookie = new_cookie(namespace.kernel.random(f"iperf of {namespace.name}"))
-        self._test = IperfTest(namespace, options, is_sender=not options.reverse)
+        self._test = IperfSession(namespace, options, is_sender=not options.reverse)
         self._result = IperfResult(options, host or address, cookie=self._cookie)
         self._sockets: list[TcpSocket | UdpSocket] = []
         self._silence = self._kernel.timer(self._all_have_arrived)
@@ -70,7 +70,7 @@ class IperfClient:
             control.no_delay = True
             if not self._options.length:  # as long as fits, like iperf3's default
                 self._options = replace(self._options, length=control.info().mss)
-                self._test = IperfTest(self._namespace, self._options, is_sender=not self._options.reverse)
+                self._test = IperfSession(self._namespace, self._options, is_sender=not self._options.reverse)
                 self._result = replace(self._result, options=self._options)
             yield from self._run(control)
         except IperfError as error:

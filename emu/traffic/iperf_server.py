@@ -21,7 +21,7 @@ from emu.traffic.iperf_control import (
 )
 from emu.traffic.iperf_options import DEFAULT_PORT, PARALLEL_MAX
 from emu.traffic.iperf_streams import Stream, TcpReceiveStream, TcpSendStream, UdpReceiveStream, UdpSendStream
-from emu.traffic.iperf_test import IperfTest
+from emu.traffic.iperf_session import IperfSession
 
 if TYPE_CHECKING:
     from emu.stack import Namespace
@@ -50,7 +50,7 @@ class IperfServer:
         self._namespace = namespace
         self._kernel = namespace.kernel
         self._one_off = one_off
-        self._test: IperfTest | None = None
+        self._test: IperfSession | None = None
         self._cookie = b""
         self._arrived: Event | None = None
         self._udp_streams: dict[Address, UdpReceiveStream | None] = {}
@@ -125,7 +125,7 @@ class IperfServer:
         options = read_parameters((yield from read_json(control)), self.port)
         if not 1 <= options.parallel <= PARALLEL_MAX:
             raise IperfError("number of parallel streams is out of range")
-        self._test = test = IperfTest(self._namespace, options, is_sender=options.reverse)
+        self._test = test = IperfSession(self._namespace, options, is_sender=options.reverse)
         self._listener.congestion = options.congestion or self._namespace.tcp.congestion  # its connections inherit it
         self._arrived = Event(self._kernel)
         self._arrived.description = "the streams of an iperf test"  # type: ignore[attr-defined]
@@ -186,7 +186,7 @@ class IperfServer:
         elif payload == UDP_HELLO and len(test.streams) < test.options.parallel:
             self._welcome(test, source)
 
-    def _welcome(self, test: IperfTest, source: Address) -> None:
+    def _welcome(self, test: IperfSession, source: Address) -> None:
         ends = (self._udp.local_address, source)
         number = test.next_number()
         if test.is_sender:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 
 
-class IperfTest:
+class IperfSession:
     """The running of a test on one side.
 
     streams: in the order of their numbers. started_ns, ended_ns: of the data, virtual time in ns.
