@@ -46,9 +46,9 @@ class IperfError(Exception):
     """What ends a test; the words behind "iperf3: error - "."""
 
 
-def new_cookie(random: Random) -> str:
+def new_cookie(stream: Random) -> str:
     """Return 36 letters that tell tests apart; on the wire a zero byte follows."""
-    return "".join(random.choice(_COOKIE_LETTERS) for _ in range(COOKIE_BYTES - 1))
+    return "".join(stream.choice(_COOKIE_LETTERS) for _ in range(COOKIE_BYTES - 1))
 
 
 def read_exactly(socket: TcpSocket, size: int) -> Generator[Event, Any, bytes]:
