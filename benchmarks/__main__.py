@@ -12,11 +12,11 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.harness import compare
 from benchmarks.peer_ns3 import Ns3, find_ns3
-from benchmarks.settings import CAPTURES, BenchmarkError, Setting
+from benchmarks.settings import CAPTURES, DEFAULT_COUNT, BenchmarkError, Setting
 
 WORKLOAD_NAMES = tuple(CAPTURES)
-DEFAULT_COUNT = 200_000
 DEFAULT_ROUNDS = 5
+COUNT_HELP = "how many datagrams, or full segments of tcp-bulk, each run sends"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,23 +49,23 @@ def add_setting(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--capture",
         default="none",
-        help="what is captured; bridge-udp: none, receiver, all; overlay-udp: none, underlay",
+        help="what is captured; bridge-udp: none, receiver, all; overlay-udp: none, underlay; tcp-bulk: none, receiver",
     )
-    verb.add_argument("--checksums", action="store_true", help="compute and verify every UDP checksum")
-    verb.add_argument("--count", type=positive, default=DEFAULT_COUNT, help="datagrams to send")
+    verb.add_argument("--checksums", action="store_true", help="compute and verify every UDP or TCP checksum")
+    verb.add_argument("--count", type=positive, help=COUNT_HELP)
 
 
 def add_run(verb: argparse.ArgumentParser) -> None:
     """Options of `run`."""
     verb.add_argument("workloads", nargs="+", metavar="WORKLOAD", help=", ".join(WORKLOAD_NAMES))
     verb.add_argument("--capture", help="comma-separated; all that the workload has unless given")
-    verb.add_argument("--checksums", action="store_true", help="compute and verify every UDP checksum")
+    verb.add_argument("--checksums", action="store_true", help="compute and verify every UDP or TCP checksum")
     verb.add_argument("--no-checksums", action="store_true", help="with --checksums: measure both")
     verb.add_argument("--peer", choices=["ns3"], help="measure this simulator by turns with emu")
     verb.add_argument("--peer-program", metavar="FILE", help="a program built from ns3/anchor.cc by hand")
     verb.add_argument("--peer-build", metavar="TEXT", help="what ns-3 that program was built against")
     verb.add_argument("--rounds", type=positive, default=DEFAULT_ROUNDS)
-    verb.add_argument("--count", type=positive, default=DEFAULT_COUNT, help="datagrams to send in each run")
+    verb.add_argument("--count", type=positive, help=COUNT_HELP)
     verb.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     verb.set_defaults(action=run)
 
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     """Measure every setting asked for, print the table and write the JSON file."""
     checksums = [False, True] if options.checksums and options.no_checksums else [options.checksums]
     settings = [
-        checked(Setting(workload, capture, with_checksums, options.count))
+        checked(Setting(workload, capture, with_checksums, count_of(options, workload)))
         for workload in options.workloads
         for with_checksums in checksums
         for capture in captures_of(options, workload)
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
     results = [compare(setting, options.rounds, peer, say) for setting in settings]
     print(report.table(results))
     if options.json is not None:
-        report.write_json(options.json, results, options.rounds, options.count)
+        report.write_json(options.json, results, options.rounds, {each.workload: each.count for each in settings})
 
 
 def captures_of(options: argparse.Namespace, workload: str) -> Sequence[str]:
@@ -139,7 +139,7 @@ def add_ablate(verb: argparse.ArgumentParser) -> None:
     """Options of `ablate`."""
     verb.add_argument("--workload", default="bridge-udp")
     verb.add_argument("--rounds", type=positive, default=DEFAULT_ROUNDS)
-    verb.add_argument("--count", type=positive, default=DEFAULT_COUNT)
+    verb.add_argument("--count", type=positive, help=COUNT_HELP)
     verb.add_argument("--json", type=Path, metavar="FILE")
     verb.set_defaults(action=ablate)
 
@@ -148,8 +148,9 @@ def ablate(options: argparse.Namespace) -> None:
     """Measure the workload with one design choice undone at a time."""
     from benchmarks.ablations import ablate as measure_all
 
-    checked(Setting(options.workload, "none", False, options.count))
-    results = measure_all(options.workload, options.rounds, options.count, say)
+    count = count_of(options, options.workload)
+    checked(Setting(options.workload, "none", False, count))
+    results = measure_all(options.workload, options.rounds, count, say)
     print("\n".join(report.aligned([[report.cell(value) for value in row] for row in rows_of(results)])))
     if options.json is not None:
         options.json.write_text(json.dumps({"results": results}, indent=2) + "\n", encoding="utf-8")
@@ -175,7 +176,13 @@ def micro(_: argparse.Namespace) -> None:
 
 def one_setting(options: argparse.Namespace) -> Setting:
     """Return the setting of a verb that does one run."""
-    return checked(Setting(options.workload, options.capture, options.checksums, options.count))
+    count = count_of(options, options.workload)
+    return checked(Setting(options.workload, options.capture, options.checksums, count))
+
+
+def count_of(options: argparse.Namespace, workload: str) -> int:
+    """Return how much a workload sends: as asked, or its default."""
+    return int(options.count or DEFAULT_COUNT.get(workload, 1))
 
 
 def checked(setting: Setting) -> Setting:

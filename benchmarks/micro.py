@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
+from benchmarks import micro_tcp
 from benchmarks.harness import capture_folder
 from emu.capture.interface import InterfaceInfo
 from emu.capture.pcapng import PcapngWriter
@@ -165,4 +166,7 @@ OPERATIONS: list[tuple[str, int, Operation]] = [
     ("wire: checksum of a 20-byte header", 200_000, checksum_of(PAYLOAD[:20])),
     ("wire: checksum of 1000 bytes", 50_000, checksum_of(PAYLOAD)),
     ("capture: pcapng record of 1042 bytes, written", 50_000, pcapng_record),
+    ("tcp: a segment noted as sent", 50_000, micro_tcp.noted_as_sent),
+    ("tcp: an ACK of two segments, taken by recovery and CUBIC", 50_000, micro_tcp.plain_ack),
+    ("tcp: an ACK with SACK blocks, 10,000 segments in flight, 1 % lost", 10_000, micro_tcp.ack_with_blocks),
 ]

@@ -62,9 +62,9 @@ def cell(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def write_json(path: Path, results: Sequence[dict[str, Any]], rounds: int, count: int) -> None:
+def write_json(path: Path, results: Sequence[dict[str, Any]], rounds: int, counts: dict[str, int]) -> None:
     """Write the results, and what machine and interpreter they are from."""
-    content = {"machine": machine(), "rounds": rounds, "count": count, "results": list(results)}
+    content = {"machine": machine(), "rounds": rounds, "counts": counts, "results": list(results)}
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

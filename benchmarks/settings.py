@@ -7,13 +7,15 @@ from dataclasses import dataclass
 CAPTURES: dict[str, tuple[str, ...]] = {
     "bridge-udp": ("none", "receiver", "all"),
     "overlay-udp": ("none", "underlay"),
-    "bridge-tcp": ("none", "receiver"),
+    "tcp-bulk": ("none", "receiver"),
 }
 """Workload -> what can be captured in it."""
 
-TCP_WORKLOADS = ("bridge-tcp",)
+DEFAULT_COUNT = {"bridge-udp": 200_000, "overlay-udp": 200_000, "tcp-bulk": 69_061}
+"""Workload -> how many datagrams, or full segments of data, unless asked otherwise; 69,061 segments are 100 MB."""
+
 SEGMENT = 1448
-"""Payload of a full TCP segment with timestamps."""
+"""Bytes of data in a full TCP segment: an MTU of 1500 less two headers of 20 and the timestamp option's 12."""
 
 
 class BenchmarkError(Exception):
@@ -24,7 +26,7 @@ class BenchmarkError(Exception):
 class Setting:
     """What is measured: the workload's name, what is captured, checksums or not, how many datagrams.
 
-    In a TCP workload a datagram is a full segment's payload of 1448 bytes.
+    In `tcp-bulk` a full segment of data, with its share of the acknowledgments, counts as a datagram.
     """
 
     workload: str

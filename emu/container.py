@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from emu import inspection
 from emu.attachment import Attachment, Connection, Mode, read_attachment
 from emu.cnm.naming import start_order
 from emu.cnm.settings import check_settings, setting_up
+from emu.dhcp import ServerOptions, serve_in_container
 from emu.interface import Interface
 from emu.kernel.errors import Conflict, NotFound
 from emu.network import Network
 from emu.programs import Programs
 
 if TYPE_CHECKING:
+    from emu.cnm.ipam.dhcp_service import DhcpService
     from emu.cnm.sandbox import Sandbox
     from emu.host import Host
     from emu.stack.namespace import Namespace
@@ -57,6 +59,7 @@ class Container(Programs):
         self._sandbox: Sandbox | None = None
         self._tasks = []
         self._servers = []
+        self.dhcp_services: list[DhcpService] = []
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -86,21 +89,34 @@ class Container(Programs):
         self.net.names_have_changed()
 
     def stop(self) -> None:
-        """Stop it: its programs end, its addresses are free at once, nothing is sent. Nothing if it is stopped."""
+        """Stop it: its programs end, its addresses are free at once. Nothing if it is stopped.
+
+        Nothing is sent, but for the RELEASE of an address that was leased by DHCP.
+        """
         self.check_exists()
         self.end("the container was stopped")
 
-    def end(self, reason: str) -> None:
-        """Let it end, for a reason that its tasks say; scripts use `stop`."""
+    def restart(self) -> None:
+        """Stop it and start it again, as `docker restart`; a leased address stays leased, and is asked for again."""
+        self.check_exists()
+        self.end("the container was restarted", keeps_leases=True)
+        self.start()
+
+    def end(self, reason: str, keeps_leases: bool = False) -> None:
+        """Let it end, for a reason that its tasks say; scripts use `stop`. keeps_leases: nothing is released."""
         sandbox = self._sandbox
         if sandbox is None:
             return
+        if self.attachment.mode is Mode.OWN:
+            sandbox.keeps_leases = keeps_leases
         for task in self._tasks:
             task.stop(reason)
         self._tasks.clear()
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for service in self.dhcp_services:
+            service.stop()
         self._sandbox = None
         if self.attachment.mode is not Mode.CONTAINER:
             sandbox.delete()
@@ -202,6 +218,13 @@ class Container(Programs):
         """One of its interfaces. Raises NotFound listing what there is."""
         return Interface.find(self.namespace, name, self.name)
 
+    def waits_for(self, network: str) -> str:
+        """What its interface on a network waits for, such as a DHCP lease; "" when it has what it needs."""
+        for endpoint in () if self._sandbox is None else self._sandbox.endpoints:
+            if endpoint.network.name == network and endpoint.pending is not None:
+                return endpoint.pending.reason
+        return ""
+
     def interfaces_by_network(self) -> list[tuple[str, Interface]]:
         """Its interfaces with the names of their networks, in the order eth0, eth1 and so on."""
         if self._sandbox is None or self.attachment.mode is not Mode.OWN:
@@ -252,6 +275,16 @@ class Container(Programs):
     def address_names(self) -> dict[str, list[str]]:
         """Its addresses with the names Wireshark shall show for them: `web.shop`, `web`."""
         return {address: [f"{self.name}.{network}", self.name] for network, address in self.addresses.items()}
+
+    def serve_dhcp(self, interface: str = "eth0", **options: Unpack[ServerOptions]) -> DhcpService:
+        """Serve DHCP on an interface that has an address, from now on until the container stops.
+
+        options: `ServerOptions`; range="10.0.0.100-10.0.0.199" is the network's whole range unless given, gateway is
+        the network's unless given, "none" tells of no gateway.
+        Returns the server: `.leases`, `.stop()`, `.start()`, `.restart(keep_leases=True)`.
+        Raises InvalidValue naming the option; Conflict when the interface serves DHCP already.
+        """
+        return serve_in_container(self, interface, options)
 
     def resolve(self, name: str) -> list[str]:
         """The IPv4 addresses a name has for its programs, as Docker would answer; none when it is unknown.

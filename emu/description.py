@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NetworkDescription:
-    """A network: its driver, subnets and gateways; the VNIs of an overlay network, one for each subnet."""
+    """A network: its driver, subnets and gateways; the VNIs of an overlay network, one for each subnet.
+
+    leases: the addresses of its containers are leased by DHCP.
+    """
 
     name: str
     driver: str
@@ -29,11 +32,12 @@ class NetworkDescription:
     bridge: str | None
     internal: bool
     vnis: list[int] = field(default_factory=list)
+    leases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceDescription:
-    """An interface of a container: name, network, address with prefix, MAC address."""
+    """An interface of a container: name, network, address with prefix (or what it waits for), MAC address."""
 
     name: str
     network: str
@@ -186,6 +190,7 @@ def _network(network: Network) -> NetworkDescription:
         bridge=network.bridge,
         internal=network.cnm.internal,
         vnis=[] if network.cnm.overlay is None else list(network.cnm.overlay.vnis),
+        leases=network.cnm.leases_addresses,
     )
 
 
@@ -194,7 +199,9 @@ def _container(container: Container) -> ContainerDescription:
         name=container.name,
         state=container.state,
         interfaces=[
-            InterfaceDescription(interface.name, network, ", ".join(interface.addresses), interface.mac)
+            InterfaceDescription(
+                interface.name, network, ", ".join(interface.addresses) or container.waits_for(network), interface.mac
+            )
             for network, interface in container.interfaces_by_network()
         ],
         mode=container.attachment.text,

@@ -14,6 +14,7 @@ from emu.capture.esp_sa import write_esp_sa
 from emu.cnm.profile import profile
 from emu.description import interface_words
 from emu.device.cost import CostModel, parse_cost
+from emu.dhcp import all_services
 from emu.host import Host
 from emu.interfaces import InterfaceBook
 from emu.kernel import Kernel
@@ -31,6 +32,7 @@ from emu.underlay import Underlay
 if TYPE_CHECKING:
     from simpy.events import Event, Timeout
 
+    from emu.cnm.ipam.dhcp_service import DhcpService
     from emu.container import Container
     from emu.device.impairments.loss import GilbertElliott
     from emu.device.queues.codel import CoDel
@@ -78,6 +80,7 @@ class Emulation:
         self.captures: list[Capture] = []
         self.esp_sa_files: list[Path] = []
         self.printers: list[FramePrinter] = []
+        self.dhcp_services: list[DhcpService] = []
         self.folder = Path()
         self.command = f"emulation {name}, seed {seed}"
         self.captures_enabled = True
@@ -369,6 +372,7 @@ class Emulation:
             expectations=[expectation.check() for expectation in self._expectations],
             drops=dict(self._drops),
             impairments=self.interfaces.impairments(),
+            leases=[lease for service in all_services(self) for lease in service.leases],
         )
 
     def close(self) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from emu.cnm.controller import Controller
 from emu.containers import HostContainers
 from emu.device.cost import HostCpu
+from emu.dhcp import ServerOptions, serve_on_host, services_at
 from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotSupported
 from emu.networks import HostNetworks
 from emu.stack.namespace import Namespace
 
 if TYPE_CHECKING:
+    from emu.cnm.ipam.dhcp_service import DhcpService
     from emu.device.ethernet import EthernetPort
     from emu.emulation import Emulation
+    from emu.network import Network
 
 HOST_SYSCTLS = {"net.ipv4.ip_forward": 1, "net.bridge.bridge-nf-call-iptables": 1}
 """What the engine sets when it starts (FACT 8)."""
@@ -48,9 +51,12 @@ class Host:
             host_name=name,
             on_device_added=net.interfaces.add,
             cpu=self.cpu,
+            addresses_changed=net.names_have_changed,
         )
         self.crashed = False
         self._ports: list[EthernetPort] = []
+        self.dhcp_services: list[DhcpService] = []
+        self._stopped_services: list[DhcpService] = []
         self.networks = HostNetworks(self)
         self.containers = HostContainers(self)
 
@@ -72,7 +78,10 @@ class Host:
         for port in self._ports:
             port.set_down()
         for container in self.containers.list():
-            container.end(f"{self.name} crashed")
+            container.end(f"{self.name} crashed", keeps_leases=True)
+        self._stopped_services = [service for service in services_at(self) if service.running]
+        for service in self._stopped_services:
+            service.stop()
 
     def boot(self) -> None:
         """Bring a crashed machine back. Nothing if it has not crashed."""
@@ -81,7 +90,16 @@ class Host:
         self.crashed = False
         for port in self._ports:
             port.set_up()
+        for service in self._stopped_services:
+            service.start()
         self.net.underlay.set_routes()
+
+    def serve_dhcp(self, network: Network, **options: Unpack[ServerOptions]) -> DhcpService:
+        """Serve DHCP on the bridge of one of this host's networks, with the gateway's address.
+
+        Options and errors are those of `Container.serve_dhcp`.
+        """
+        return serve_on_host(self, network, options)
 
     def interface(self, name: str) -> Interface:
         """An interface of the host's own namespace: "eth0", "docker0". Raises NotFound listing what there is."""

@@ -62,7 +62,8 @@ class HttpPrograms(ProgramRunner):
 
         def run() -> Program:
             nonlocal program
-            program = HttpClient(self.namespace, self.find_address(target, "http_get"), port, options, host=shown)
+            address = yield from self._reach(target, "http_get")
+            program = HttpClient(self.namespace, address, port, options, host=shown)
             return (yield from program.run())
 
         nothing = HttpResult(f"http://{shown}{options.paths[0]}", (), None, None, 0, "")  # it never started

@@ -61,7 +61,7 @@ class LoadPrograms(ProgramRunner):
 
         def run() -> Program:
             nonlocal program
-            address = self.find_address(target, "iperf")
+            address = yield from self._reach(target, "iperf")
             server = self._serve_for_once(target, lambda other: IperfServer(other.namespace, port, one_off=True))
             try:
                 program = IperfClient(self.namespace, address, options, host=shown)
@@ -118,7 +118,7 @@ class LoadPrograms(ProgramRunner):
 
         def run() -> Program:
             nonlocal program
-            address = self.find_address(target, "load")
+            address = yield from self._reach(target, "load")
             server = self._serve_for_once(target, lambda other: Responder(other.namespace, port))
             try:
                 program = LoadGenerator(self.namespace, address, port, options, host=shown)

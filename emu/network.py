@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emu import arguments
+from emu.dhcp import gateway_service
 from emu.interface import Interface
 from emu.kernel.errors import Conflict, InvalidValue, NotFound, NotSupported
 from emu.programs import Programs
 
 if TYPE_CHECKING:
+    from emu.cnm.ipam.dhcp_service import DhcpService
     from emu.cnm.network import Network as CnmNetwork
     from emu.container import Container
     from emu.host import Host
@@ -86,6 +88,17 @@ class Network:
         """The running containers connected to it, in the order in which they were connected."""
         known = self.host.net.containers
         return [known[endpoint.name] for endpoint in self.cnm.endpoints.values() if endpoint.name in known]
+
+    @property
+    def dhcp(self) -> DhcpService:
+        """The DHCP server beside its gateway: `.leases`, `.stop()`, `.start()`, `.restart(keep_leases=True)`.
+
+        Raises NotFound for a network without one.
+        """
+        service = gateway_service(self.cnm)
+        if service is None:
+            raise NotFound(f'network {self.name} has no DHCP server beside its gateway: create it with ipam="dhcp"')
+        return service
 
     @property
     def attrs(self) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class HostNetworks:
             they are built. The last two are the swarm's, `net.networks` makes them too.
         subnet: "10.0.0.0/24"; None takes the next default pool. ip_range: where containers' addresses come from.
         gateway: the host's address on it; None takes the first. aux_addresses: reserved addresses by name.
-        ipam: the name of an address manager, the engine API's IPAM object, or an address manager.
+        ipam: the name of an address manager ("dhcp" leases addresses on the wire), the engine API's IPAM object with
+            its keys or those of compose files, or an address manager.
         internal: nothing leaves the network. attachable: containers may be connected to it (overlay).
         options: of the driver, as `-o`.
         Raises Conflict, InvalidValue and NotFound in the engine's words, and then nothing has changed.

@@ -121,4 +121,4 @@ class PacketPrograms(ProgramRunner):
         lfilter: is given a packet and says whether to keep it. at: absolute start time.
         """
         sniffer = Sniffer(self.net.kernel, lambda: self.interface(interface).device, count, timeout, lfilter)
-        return self._start_program(f"sniff {interface}", sniffer.run, lambda: sniffer.packets, at)
+        return self._start_program(f"sniff {interface}", sniffer.run, lambda: sniffer.packets, at, needs_address=False)

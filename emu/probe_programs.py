@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from emu.program_runner import ProgramRunner
 from emu.task import Program, Task
-from emu.traffic.ping import Ping, PingOptions, PingResult, ping_options
+from emu.traffic.ping import Ping, PingResult
+from emu.traffic.ping_options import PingOptions, ping_options
 from emu.traffic.traceroute import Traceroute, TracerouteResult, traceroute_options
 
 
@@ -43,7 +44,7 @@ class ProbePrograms(ProgramRunner):
 
         def run() -> Program:
             nonlocal program
-            address = self.find_address(target, "ping")
+            address = yield from self._reach(target, "ping")
             program = Ping(self.namespace, address, options, name=shown, name_of=self._names_of(shown, address))
             return (yield from program.run())
 
@@ -80,7 +81,7 @@ class ProbePrograms(ProgramRunner):
 
         def run() -> Program:
             nonlocal program
-            address = self.find_address(target, "traceroute")
+            address = yield from self._reach(target, "traceroute")
             names = self._names_of(shown, address)
             program = Traceroute(self.namespace, address, options, name=shown, name_of=names)
             return (yield from program.run())

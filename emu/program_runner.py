@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from emu.cnm.names import reverse
+from emu.dhcp import wait_for_own_leases, wait_for_target
 from emu.interface import Interface
 from emu.kernel.errors import InvalidValue, NotFound
 from emu.task import Program, Task, checked_script
@@ -78,6 +79,15 @@ class ProgramRunner(ABC):
             hint = " (names do not resolve on the default bridge; use a network of your own or an address)"
         raise NotFound(f"{self.name}: {program}: {target}: Name or service not known{hint}")
 
+    def _reach(self, target: ProgramRunner | str, program: str) -> Generator[Event, Any, str]:
+        """Wait until a target that is being leased an address has it, and return the address that a program uses.
+
+        Raises NotFound when the name does not resolve, LeaseTimeout when there will be no address.
+        """
+        shown = target.name if isinstance(target, ProgramRunner) else target
+        yield from wait_for_target(self, target, f"{program} {shown}")
+        return self.find_address(target, program)
+
     def _shown(self, target: ProgramRunner | str, program: str) -> str:
         """How a target is named in results. Raises InvalidValue for what can't be one."""
         if isinstance(target, ProgramRunner):
@@ -103,7 +113,10 @@ class ProgramRunner(ABC):
     # -- starting -----------------------------------------------------------------------------------------------------
 
     def spawn(self, generator: Generator[Event, Any, Any], *, name: str | None = None) -> Task:
-        """Run a script's own SimPy process as a program of this container: it ends when the container stops."""
+        """Run a script's own SimPy process as a program of this container: it ends when the container stops.
+
+        On a network that leases addresses it begins when the container has them, as all programs but `sniff` do.
+        """
         if not isinstance(generator, Generator):
             raise InvalidValue(f"spawn takes a generator, such as server(web), not {generator!r}")
         self.sandbox  # noqa: B018  (must be running)
@@ -117,9 +130,16 @@ class ProgramRunner(ABC):
         program: Callable[[], Program],
         partial: Callable[[], Any] | None,
         at: str | int | None,
+        *,
+        needs_address: bool = True,
     ) -> Task:
+        def run() -> Program:
+            if needs_address:
+                yield from wait_for_own_leases(self, what)
+            return (yield from program())
+
         self.check_exists()
-        task = self.net.start_task(f"{self.name}: {what}", program, partial=partial, at=at)
+        task = self.net.start_task(f"{self.name}: {what}", run, partial=partial, at=at)
         self._tasks.append(task)
         return task
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from emu.cnm.ipam.dhcp_service import LeaseEntry
 from emu.device.impairments.statistics import LineStatistics
 from emu.version import __version__
 
@@ -84,6 +85,7 @@ class Result:
     drops: every drop of the run by reason, also those without an interface.
     impairments: what rates, delays, loss and queues did on each direction where any were set, one entry for each time
         they were changed.
+    leases: what the DHCP servers know of addresses, server by server.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Result:
     expectations: list[ExpectationResult]
     drops: dict[str, int]
     impairments: list[LineStatistics] = field(default_factory=list)
+    leases: list[LeaseEntry] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -123,4 +126,5 @@ class Result:
             "expectations": [entry.summary() for entry in self.expectations],
             "drops": self.drops,
             "impairments": [entry.summary() for entry in self.impairments],
+            "leases": [entry.summary() for entry in self.leases],
         }

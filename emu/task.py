@@ -145,6 +145,8 @@ class Task(Event):
             self.finished_ns = self._kernel.now
             self._failure = error
             self.fail(error)
+            if isinstance(error, EmuError) and not error.ends_run:
+                self.defused = True
             return
         self.finished_ns = self._kernel.now
         self.succeed(value)

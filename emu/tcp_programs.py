@@ -70,7 +70,7 @@ class TcpPrograms(ProgramRunner):
 
         def run() -> Program:
             nonlocal program
-            address = self.find_address(target, "netcat")
+            address = yield from self._reach(target, "netcat")
             program = Netcat(self.namespace, address, port, payload, host=shown, timeout_ns=timeout_ns)
             return (yield from program.run())
 

@@ -54,7 +54,8 @@ class UdpPrograms(ProgramRunner):
 
         def run() -> Program:
             nonlocal sender
-            sender = UdpSender(self.namespace, self.find_address(target, "udp"), port, **keywords)
+            address = yield from self._reach(target, "udp")
+            sender = UdpSender(self.namespace, address, port, **keywords)
             return (yield from sender.run())
 
         nothing = UdpSendResult(0, 0, {}, 0, 0)  # what a flow has that never started

@@ -61,6 +61,7 @@ FIELDS = (
     "udp.checksum.status",
     "tcp.checksum.status",
     "vxlan.vni",
+    "dhcp.option.dhcp",
     "_ws.malformed",
     "_ws.expert.severity",
     "_ws.expert.message",

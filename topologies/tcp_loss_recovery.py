@@ -43,7 +43,7 @@ def topology(net: emu.Emulation, loss: str = "1%", size: int = 1_500_000) -> Non
 
     def receive():
         received = 0
-        while True:
+        for _ in range(4):
             connection = yield listener.accept()
             while data := (yield connection.recv()):
                 received += len(data)

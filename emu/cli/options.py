@@ -59,6 +59,10 @@ Engine = Annotated[
     typer.Option("--engine", metavar="VERSION", help='Docker engine to behave like: "20.10", "28" or "29".',
                  show_default=False),
 ]  # fmt: skip
+Leases = Annotated[
+    bool,
+    typer.Option("--leases", help="Run it without captures and show what its DHCP servers have leased in the end."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=OUTPUT)]
 Traceback = Annotated[
     bool, typer.Option("--traceback", help="Show the Python traceback of an error.", rich_help_panel=OUTPUT)

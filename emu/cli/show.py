@@ -12,21 +12,35 @@ def show(
     settings: options.Settings = None,
     seed: options.Seed = None,
     engine: options.Engine = None,
+    leases: options.Leases = False,
+    until: options.Until = None,
     traceback: options.Traceback = False,
 ) -> None:
-    """Show what a topology script builds: hosts, networks, containers, links, and the parameters it takes."""
+    """Show what a topology script builds: hosts, networks, containers, links, and the parameters it takes.
+
+    With --leases it is run, without captures and files, and what its DHCP servers have leased in the end is shown.
+    """
     from emu.cli.run import report_failure
     from emu.description import describe
-    from emu.report.table import make_console
+    from emu.kernel.errors import InvalidValue
+    from emu.report.table import make_console, print_leases
     from emu.report.tree import print_description
     from emu.scenario.loader import load_topology
     from emu.scenario.parameters import parse_settings
     from emu.scenario.runner import RunOptions, build_topology
 
     try:
-        run_options = RunOptions(seed=seed, engine=engine, settings=parse_settings(settings or ()))
+        if until is not None and not leases:
+            raise InvalidValue("--until: nothing is run without --leases")
+        run_options = RunOptions(seed=seed, until=until, engine=engine, settings=parse_settings(settings or ()))
         with load_topology(file) as topology:
             net = build_topology(topology, run_options)
+            if leases:
+                result = net.run()
+                print_leases(result, make_console())
+                if not result.leases:
+                    print("no DHCP server has leased an address")
+                return
             parameters = [parameter.describe() for parameter in topology.parameters]
             print_description(describe(net), parameters, make_console())
     except KeyboardInterrupt:

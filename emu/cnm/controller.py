@@ -18,8 +18,9 @@ from emu.cnm.endpoint import Endpoint, EndpointSettings
 from emu.cnm.ids import IdSource, parse_mac
 from emu.cnm.ipam.config import IpamConfig, IpamSettings, from_flags, from_mapping
 from emu.cnm.ipam.default import DefaultIpam
+from emu.cnm.ipam.dhcp import DHCP, DhcpIpam
 from emu.cnm.ipam.driver import ENTRY_POINT_GROUP as IPAM_GROUP
-from emu.cnm.ipam.driver import IpamDriver
+from emu.cnm.ipam.driver import IpamDriver, LeasesOnTheWire
 from emu.cnm.ipam.null import NullIpam
 from emu.cnm.network import PREDEFINED, Network, options_as_text
 from emu.cnm.profile import Profile
@@ -47,6 +48,7 @@ class Controller:
     on_device_added: passed to the namespaces of sandboxes, for captures.
     cpu: the host's CPU, passed to the namespaces of sandboxes.
     nameservers: the host's resolvers; default pools avoid them.
+    addresses_changed: called when an endpoint has been given an address after it had joined.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Controller:
         on_device_added: Callable[[NetDevice], None] | None = None,
         cpu: Any = None,
         nameservers: Sequence[str] = (),
+        addresses_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.kernel = kernel
         self.namespace = namespace
@@ -66,6 +69,7 @@ class Controller:
         self.host_name = host_name
         self.cpu = cpu
         self.on_device_added = on_device_added
+        self.addresses_changed = addresses_changed
         self.nameservers = [ipaddress.IPv4Network(text) for text in nameservers]
         self.ids = IdSource(kernel, host_name)
         #: the host's side of the swarm, None when it isn't part of one
@@ -84,7 +88,9 @@ class Controller:
         self._drivers.register("bridge", BridgeDriver(self))
         self._drivers.register("host", HostDriver())
         self._drivers.register("null", NullDriver())
-        self._ipam_drivers.register("default", DefaultIpam(self.profile))
+        default = DefaultIpam(self.profile)
+        self._ipam_drivers.register("default", default)
+        self._ipam_drivers.register(DHCP, DhcpIpam(self.profile, default))
         self._ipam_drivers.register("null", NullIpam())
 
     # Drivers
@@ -218,7 +224,13 @@ class Controller:
         )
         with ExitStack() as undo:
             allocation.allocate_pools(network, self._reserved(), undo)
+            leases = network.ipam_driver
+            if isinstance(leases, LeasesOnTheWire):
+                leases.check_network(network)
             driver.create_network(network)
+            undo.callback(driver.delete_network, network)
+            if isinstance(leases, LeasesOnTheWire):
+                leases.network_created(network)
             self._networks[network.id] = network
             undo.pop_all()
         return network
@@ -269,6 +281,8 @@ class Controller:
             listed = ", ".join(f'name:"{e.name}" id:"{e.id[:12]}"' for e in found.endpoints.values())
             detail = self.profile.text("active_endpoints", name=found.name, id=found.id, endpoints=listed)
             raise Conflict(f"error while removing network: {detail}")
+        if isinstance(found.ipam_driver, LeasesOnTheWire):
+            found.ipam_driver.network_removed(found)
         found.driver.delete_network(found)
         del self._networks[found.id]
         allocation.release_pools(found)
@@ -402,7 +416,7 @@ class Controller:
         Raises EmuError when the network is full or its driver refuses, and then nothing has changed.
         """
         with ExitStack() as undo:
-            endpoint = self._create_endpoint(network, name, settings, undo)
+            endpoint = self._create_endpoint(network, sandbox.container_id, name, settings, undo)
             endpoint.dns_names = list(dns_names)
             sandbox.join(endpoint)
             undo.pop_all()
@@ -414,12 +428,16 @@ class Controller:
         endpoint.sandbox.leave(endpoint)
         self._delete_endpoint(endpoint)
 
-    def _create_endpoint(self, network: Network, name: str, settings: EndpointSettings, undo: ExitStack) -> Endpoint:
+    def _create_endpoint(
+        self, network: Network, container_id: str, name: str, settings: EndpointSettings, undo: ExitStack
+    ) -> Endpoint:
         endpoint = Endpoint(network, self.ids.object_id(), name, settings)
         if settings.mac_address is not None:
             endpoint.mac = parse_mac(settings.mac_address)
         elif network.ipam_driver.capabilities().requires_mac_address:
-            endpoint.mac = self.ids.random_mac()
+            leases = network.ipam_driver
+            known = leases.mac_for(network, container_id) if isinstance(leases, LeasesOnTheWire) else None
+            endpoint.mac = known or self.ids.random_mac()
         if network.overlay is None:
             allocation.allocate_address(endpoint, undo)
         else:

@@ -76,7 +76,9 @@ class Endpoint:
         #: the names it is found by on its network, the container's name first
         self.dns_names: list[str] = []
 
-    def bind(self, address: str | ipaddress.IPv4Interface, gateway: str | None = None) -> None:
+    def bind(
+        self, address: str | ipaddress.IPv4Interface, gateway: str | None = None, announce_count: int | None = None
+    ) -> None:
         """Give a pending endpoint the address it has been leased.
 
         Address, connected route, gratuitous ARP, name and default route follow, in this order, as when the
@@ -84,6 +86,7 @@ class Endpoint:
 
         address: address and prefix, "10.0.0.5/24".
         gateway: the gateway learned with the lease; None keeps the network's.
+        announce_count: gratuitous ARP requests to send; None: as many as for an address that is there at connect.
         Raises InvalidValue for something that isn't an address with a prefix, for an address outside the network's
         subnet and for a gateway outside the address's network.
         Raises Conflict when the endpoint has an address already or has been removed, or when the address conflicts
@@ -105,12 +108,27 @@ class Endpoint:
         if self.sandbox is None:
             return
         try:
-            self.sandbox.address_bound(self)
+            self.sandbox.address_bound(self, announce_count)
         except EmuError:
             self.address = None
             self.pending, self.gateway = before
             self.sandbox.address_refused()
             raise
+
+    def unbind(self, pending: Pending) -> None:
+        """Take a leased address away, which has expired or was refused; the endpoint waits for one again.
+
+        Names, default route, connected route and address go, in this order.
+
+        pending: what is waited for now.
+        Raises Conflict when the endpoint has no address.
+        """
+        if self.address is None:
+            raise Conflict(f"endpoint {self.name} of network {self.network.name} has no address")
+        if self.sandbox is not None:
+            self.sandbox.address_unbound(self)
+        self.address = None
+        self.pending = pending
 
     def _check_lease(self, interface: ipaddress.IPv4Interface, gateway: ipaddress.IPv4Address | None) -> None:
         subnet = None if self.pool is None else self.pool.subnet
@@ -122,4 +140,5 @@ class Endpoint:
             raise InvalidValue(f"bind: gateway {gateway} can't be reached: expected an address of {interface.network}")
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.name} on {self.network.name} {self.address} {format_mac(self.mac)}>"
+        address = f"pending: {self.pending.reason}" if self.pending is not None else self.address
+        return f"<Endpoint {self.name} on {self.network.name} {address} {format_mac(self.mac)}>"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from emu.cnm.ids import format_address, format_mac
-from emu.cnm.ipam.driver import ReportsUsage
+from emu.cnm.ipam.driver import LeasesOnTheWire, ReportsUsage
 
 if TYPE_CHECKING:
     from emu.cnm.endpoint import Endpoint, EndpointSettings
@@ -56,8 +56,12 @@ def network_attrs(network: Network) -> dict[str, Any]:
         _adapt_to_swarm(network, containers, described)
     peers = {"Peers": described.pop("Peers")} if "Peers" in described else {}
     attrs |= described | peers | containers if profile.inspect_containers_last else containers | described | peers
-    if profile.inspect_status:
+    leases = network.ipam_driver
+    if profile.inspect_status or network.leases_addresses:
         attrs["Status"] = {"IPAM": _usage(network)}
+    if isinstance(leases, LeasesOnTheWire):
+        used, free = leases.lease_counts(network)
+        attrs["Status"]["DHCP"] = {"LeasesUsed": used, "LeasesFree": free}
     return attrs
 
 
@@ -76,7 +80,8 @@ def _ipam(network: Network, profile: Profile) -> dict[str, Any]:
     predefined = network.name in ("bridge", "host", "none") or network.is_gateway_bridge
     configs = [_ipam_config(network, pool, profile) for pool in network.pools if pool.subnet is not None]
     if network.overlay is not None:
-        return {"Driver": network.ipam.driver, "Options": None, "Config": configs or None}
+        options = dict(network.ipam.options) if network.leases_addresses else None
+        return {"Driver": network.ipam.driver, "Options": options, "Config": configs or None}
     return {
         "Driver": network.ipam.driver if network.ipam.driver != "null" else "default",
         "Options": None if predefined else dict(network.ipam.options),
@@ -149,7 +154,8 @@ def endpoint_attrs(
             own = (endpoint.sandbox.container_id[:12], endpoint.sandbox.hostname)
             aliases = list(dict.fromkeys((*settings.aliases, *own)))
     fixed = settings.ipv4_address
-    if endpoint is not None and endpoint.network.overlay is not None and address is not None:
+    if endpoint is not None and endpoint.network.overlay is not None and address is not None \
+            and not endpoint.network.leases_addresses:  # fmt: skip
         fixed = str(address.ip)  # the manager's choice comes to the engine as if the user had asked for it
     values: dict[str, Any] = {
         "IPAMConfig": {"IPv4Address": fixed} if fixed else None,

@@ -97,6 +97,6 @@ def _on_network(endpoint: Endpoint, host: str) -> list[str]:
     remote = [
         str(record.address.ip)
         for record in endpoint.network.peers.values()
-        if any(host == known.lower() for known in record.names)
+        if record.address is not None and any(host == known.lower() for known in record.names)
     ]
     return list(dict.fromkeys(local + remote))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from emu.cnm import inspect
 from emu.cnm.ids import format_address
 from emu.cnm.ipam.config import IpamConfig, IpamSettings
+from emu.cnm.ipam.driver import LeasesOnTheWire
 from emu.kernel.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -133,6 +134,11 @@ class Network:
     def resolves_names(self) -> bool:
         """Say whether containers on it find each other by name: not on the default bridge."""
         return not self.is_default_bridge and self.driver.capabilities().resolves_names
+
+    @property
+    def leases_addresses(self) -> bool:
+        """Say whether its addresses are leased on the wire; then one host has the gateway, as on any LAN."""
+        return isinstance(self.ipam_driver, LeasesOnTheWire)
 
     @property
     def has_user_subnet(self) -> bool:

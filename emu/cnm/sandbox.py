@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from emu.cnm.drivers.driver import FollowsAddresses, JoinInfo
 from emu.cnm.gateway import choose_gateway, endpoint_key
+from emu.cnm.ipam.driver import LeasesOnTheWire
 from emu.cnm.naming import InterfaceNumbers
 from emu.kernel.errors import Conflict, EmuError, InvalidValue, NotFound
 
@@ -40,6 +41,7 @@ class Sandbox:
         "endpoints",
         "hostname",
         "id",
+        "keeps_leases",
         "namespace",
         "shares_host",
     )
@@ -66,6 +68,8 @@ class Sandbox:
         #: sorted as in libnetwork's sandbox.go: the first one with a gateway owns the default route
         self.endpoints: list[Endpoint] = []
         self.deleted = False
+        #: it goes without giving leased addresses back: its container restarts, or its host has crashed
+        self.keeps_leases = False
         self._numbers = InterfaceNumbers(controller.profile)
         self._gateway_endpoint: Endpoint | None = None
 
@@ -105,7 +109,9 @@ class Sandbox:
             undo.callback(endpoint.network.driver.leave, endpoint)
             endpoint.join_info = info
             endpoint.device = info.device
-            endpoint.gateway = info.gateway
+            leases = endpoint.network.ipam_driver
+            waits = endpoint.pending is not None and isinstance(leases, LeasesOnTheWire)
+            endpoint.gateway = None if waits else info.gateway  # else it comes with the lease
             endpoint.sandbox = self
             undo.callback(_forget_sandbox, endpoint)
             insort(self.endpoints, endpoint, key=endpoint_key)
@@ -113,10 +119,15 @@ class Sandbox:
             if info.device is not None:
                 self._add_device(endpoint, info.device, undo)
             self._update_default_route()
+            if waits and isinstance(leases, LeasesOnTheWire):
+                leases.endpoint_joined(endpoint)
             undo.pop_all()
 
     def leave(self, endpoint: Endpoint) -> None:
         """Take the endpoint's device out of the namespace and choose a new gateway if this was it."""
+        leases = endpoint.network.ipam_driver
+        if isinstance(leases, LeasesOnTheWire):
+            leases.endpoint_leaving(endpoint)
         self.endpoints.remove(endpoint)
         self._update_default_route()
         if endpoint.device is not None:
@@ -124,7 +135,7 @@ class Sandbox:
         endpoint.network.driver.leave(endpoint)
         _forget_sandbox(endpoint)
 
-    def address_bound(self, endpoint: Endpoint) -> None:
+    def address_bound(self, endpoint: Endpoint, announce_count: int | None = None) -> None:
         """Configure an address that came after the endpoint had joined; undo that on an error."""
         self.endpoints.sort(key=endpoint_key)
         with ExitStack() as undo:
@@ -135,7 +146,20 @@ class Sandbox:
                 endpoint.network.driver.address_bound(endpoint)
             undo.pop_all()
         if endpoint.device is not None:
-            self._announce(endpoint, endpoint.device)
+            self._announce(endpoint, endpoint.device, announce_count)
+        self.controller.addresses_changed()
+
+    def address_unbound(self, endpoint: Endpoint) -> None:
+        """Take a leased address and what came with it out of the namespace."""
+        assert endpoint.address is not None, endpoint
+        if isinstance(endpoint.network.driver, FollowsAddresses):
+            endpoint.network.driver.address_unbound(endpoint)
+        address, endpoint.address = endpoint.address, None
+        self._update_default_route()
+        endpoint.address = address
+        if endpoint.device is not None:
+            with suppress(NotFound):  # a script may have taken it away already
+                self.namespace.remove_address(endpoint.device, str(address))
 
     def address_refused(self) -> None:
         """Go back to how it was before an address that could not be configured."""
@@ -178,10 +202,11 @@ class Sandbox:
                     f"route {other.address.network}"
                 )
 
-    def _announce(self, endpoint: Endpoint, device: NetDevice) -> None:
+    def _announce(self, endpoint: Endpoint, device: NetDevice, count: int | None = None) -> None:
         info = endpoint.join_info
-        if endpoint.address is not None and info.announce_count:
-            self.namespace.announce(device, str(endpoint.address.ip), info.announce_count, info.announce_interval_ns)
+        count = info.announce_count if count is None else count
+        if endpoint.address is not None and count:
+            self.namespace.announce(device, str(endpoint.address.ip), count, info.announce_interval_ns)
 
     def _remove_device(self, device: NetDevice) -> None:
         device.set_down()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from emu.device.bridge_port import BridgePort
 from emu.device.fdb import Fdb
-from emu.device.netdevice import NetDevice, check_mac
+from emu.device.netdevice import ETHERNET_HEADER_BYTES, NetDevice, check_mac
 from emu.kernel.errors import Conflict, NotFound, NotSupported
 from emu.kernel.tap import DIRECTION_OUT
 from emu.wire.address import ZERO_MAC
@@ -103,14 +103,20 @@ class Bridge(NetDevice):
         """Send a frame out of every forwarding port but the one it came from, newest port first."""
         netfilter = self.netfilter
         unicast = not frame.data[0] & 1
+        size = len(frame.data) - ETHERNET_HEADER_BYTES
+        passes = netfilter is None or in_port is None or netfilter.forwards_all
         sent = False
         for port in self.ports:
             if not port.forwards or (port is in_port and not port.hairpin) or (unicast and not port.flood):
                 continue
             sent = True
-            if netfilter is None:
-                port.device.transmit(frame)
-            elif in_port is None or netfilter.forward(frame, in_port, port):
+            device = port.device
+            if not passes and netfilter is not None and in_port is not None \
+                    and not netfilter.forward(frame, in_port, port):  # fmt: skip
+                continue
+            if netfilter is None or (size <= device.mtu and not reassembled):
+                device.transmit(frame)
+            else:
                 port.output(frame, reassembled)
         if unicast and not sent:
             self.drop(frame, DropReason.BRIDGE_NO_PORT)

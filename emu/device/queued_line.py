@@ -114,6 +114,12 @@ class QueuedLine:
 
     # -- frames leave -------------------------------------------------------------------------------------------------
 
+    def leaves_ns(self) -> int:
+        """Return when the last frame that waits will leave the queue if none before it is dropped, in ns."""
+        direction = self._direction
+        free = max(direction.busy, direction.kernel.now * direction.scale)
+        return (free + self.queue.bytes_waiting * direction.per_byte) // direction.scale
+
     def _free_ns(self) -> int:
         """When the line is free, rounded up."""
         direction = self._direction

@@ -19,9 +19,11 @@ class BridgeNetfilter(Protocol):
     verdict_depends_on_ports_only: True while `forward` decides by the two ports alone. Then a bridge asks once per
     pair of addresses and keeps the answer in its fast path; with False it asks for every frame. Whoever changes this
     or the rules calls `bridge.flush_cache()`.
+    forwards_all: True while `forward` says yes to everything on this bridge; then floods are not asked about.
     """
 
     verdict_depends_on_ports_only: bool
+    forwards_all: bool
 
     def pre_routing(self, frame: Frame, port: BridgePort) -> Frame | None:
         """Take in an IPv4 fragment that came in at `port`, before the bridge learns from it.

@@ -137,18 +137,22 @@ class Kernel(Environment):
             timer.is_due(sequence, time_ns)
         return heap[0][0] if heap else Infinity
 
+    def only_background_is_left(self) -> bool:
+        """Tell whether nothing that keeps a run alive is waiting (kernel only; right after `peek`)."""
+        return not self._soon and len(self.heap) <= self.background_entries
+
     def step(self) -> None:
         """Process the next heap entry and everything that follows at the same instant.
 
         Raises `simpy.core.EmptySchedule` when nothing is left.
         """
-        self._drain()
+        self.drain()
         if self.peek() == Infinity:
             raise EmptySchedule
         entry = heappop(self.heap)
         self._now = self.now = entry[0]
         self._dispatch(entry)
-        self._drain()
+        self.drain()
 
     def run(self, until: int | float | Event | None = None) -> Any:
         """Run until no foreground work is left, or until a time in ns, or until an event has been processed.
@@ -157,6 +161,10 @@ class Kernel(Environment):
         is returned (or its exception raised); RuntimeError when it can no longer happen.
         Raises `InvalidValue` for a time that is not in the future, `SimulationStuck` for endless same-instant work.
         """
+        return self.run_by(self._loop, until)
+
+    def run_by(self, loop: Callable[[bool], None], until: int | float | Event | None = None) -> Any:
+        """Run as `run` does, but let `loop(ends_with_foreground)` work off the entries (see `emu.kernel.realtime`)."""
         if isinstance(until, Event):
             if until.processed:
                 return until.value
@@ -164,7 +172,7 @@ class Kernel(Environment):
         elif until is not None:
             self._schedule_stop(until)
         try:
-            self._loop(ends_with_foreground=until is None)
+            loop(until is None)
         except StopSimulation as stop:
             return stop.args[0]
         finally:
@@ -185,7 +193,7 @@ class Kernel(Environment):
                 fn(arg)
                 steps += 1
                 if steps > STUCK_STEPS:
-                    self._raise_stuck()
+                    self.raise_stuck()
             if not heap:
                 return
             entry = heappop(heap)
@@ -208,7 +216,7 @@ class Kernel(Environment):
                 self._dispatch(entry)
             steps += 1
             if steps > STUCK_STEPS:
-                self._raise_stuck()
+                self.raise_stuck()
 
     def _dispatch(self, entry: tuple[Any, ...]) -> None:
         """Do what a heap entry asks for; its time has become the present."""
@@ -237,14 +245,15 @@ class Kernel(Environment):
             failure: BaseException = event._value
             raise failure
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Do all that waits for this very instant (kernel only)."""
         steps = 0
         while self._soon:
             fn, arg = self._soon.popleft()
             fn(arg)
             steps += 1
             if steps > STUCK_STEPS:
-                self._raise_stuck()
+                self.raise_stuck()
 
     # -- the end of a run ---------------------------------------------------------------------------------------------
 
@@ -267,8 +276,8 @@ class Kernel(Environment):
             heapify(self.heap)
             self._stop_entry = None
 
-    def _raise_stuck(self) -> None:
-        """Watch some more steps of an endless instant and name who takes part in it."""
+    def raise_stuck(self) -> None:
+        """Watch some more steps of an endless instant and name who takes part in it (kernel only)."""
         labels: dict[str, None] = {}
         for _ in range(STUCK_SAMPLE):
             if self._soon:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 
 class EmuError(Exception):
-    """Something in the user's input is wrong; the message is one line that says what and how to fix it."""
+    """Something in the user's input is wrong; the message is one line that says what and how to fix it.
+
+    ends_run: whether a task that fails with it ends the run, if nobody waits for the task.
+    """
+
+    ends_run = True
 
 
 class InvalidValue(EmuError, ValueError):
@@ -25,6 +30,12 @@ class Conflict(EmuError):
 
 class NotSupported(EmuError):
     """The request is understood, but this behaviour is not built (yet), so it is refused rather than ignored."""
+
+
+class LeaseTimeout(EmuError):
+    """No address was leased in time: something that happened on the network, so the run goes on."""
+
+    ends_run = False
 
 
 class TaskNotFinished(EmuError):

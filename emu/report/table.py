@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from emu.cnm.ipam.dhcp_service import LeaseEntry
 from emu.kernel.units import format_time_ns
 from emu.report.impairments import impairment_table
 from emu.result import ExpectationResult, InterfaceResult, Result, TaskResult
@@ -52,8 +53,16 @@ def print_result(result: Result, console: Console) -> None:
         tasks = tasks_in_need_first(result.tasks)
         console.print(task_table(tasks[:ROWS_MAX]))
         _print_rest(console, len(tasks), "tasks")
+    print_leases(result, console)
     for expectation in result.expectations:
         console.print(expectation_line(expectation), soft_wrap=True)
+
+
+def print_leases(result: Result, console: Console) -> None:
+    """Print what the DHCP servers know of addresses at the end; nothing without any."""
+    if result.leases:
+        console.print(lease_table(result.leases[:ROWS_MAX], result.now_ns))
+        _print_rest(console, len(result.leases), "leases")
 
 
 def tasks_in_need_first(tasks: Sequence[TaskResult]) -> list[TaskResult]:
@@ -111,6 +120,32 @@ def task_table(tasks: Iterable[TaskResult]) -> Table:
         colour = colours.get(task.state, "default")
         table.add_row(escape(task.name), f"[{colour}]{task.state}[/{colour}]", escape(outcome))
     return table
+
+
+def lease_table(leases: Iterable[LeaseEntry], now_ns: int) -> Table:
+    """Who holds which address until when, in virtual time and from now."""
+    table = _table("lease", ())
+    for name in ("client", "MAC address", "state", "until", "server"):
+        table.add_column(name, overflow="fold")
+    colours = {"bound": "green", "declined": "red"}
+    for lease in leases:
+        colour = colours.get(lease.state, "default")
+        table.add_row(
+            lease.address,
+            escape(lease.client) or "-",
+            lease.mac,
+            f"[{colour}]{lease.state}[/{colour}]",
+            _until(lease.expires_ns, now_ns),
+            escape(lease.server),
+        )
+    return table
+
+
+def _until(expires_ns: int | None, now_ns: int) -> str:
+    if expires_ns is None:
+        return "for ever"
+    distance = f"{abs(expires_ns - now_ns) / 1e9:.1f} s"
+    return f"{expires_ns / 1e9:.1f} s " + (f"(in {distance})" if expires_ns > now_ns else f"({distance} ago)")
 
 
 def expectation_line(expectation: ExpectationResult) -> str:

@@ -67,6 +67,7 @@ def _network_line(network: NetworkDescription) -> str:
     facts += [f"bridge {network.bridge}"] if network.bridge else []
     facts += [f"VNI {vni}" for vni in network.vnis]
     facts += ["internal"] if network.internal else []
+    facts += ["addresses by DHCP"] if network.leases else []
     return f"network [bold]{escape(network.name)}[/bold]  {escape(', '.join(facts))}"
 
 

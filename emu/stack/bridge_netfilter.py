@@ -41,7 +41,14 @@ class BridgeNetfilter:
     Limits: connection tracking keeps no connections, only fragments; damaged packets are not sorted out here.
     """
 
-    __slots__ = ("_bridge", "_namespace", "_reassembler", "_timer", "verdict_depends_on_ports_only")
+    __slots__ = (
+        "_bridge",
+        "_namespace",
+        "_reassembler",
+        "_timer",
+        "forwards_all",
+        "verdict_depends_on_ports_only",
+    )
 
     def __init__(self, namespace: Namespace, bridge: Bridge) -> None:
         self._namespace = namespace
@@ -49,12 +56,14 @@ class BridgeNetfilter:
         self._reassembler = Reassembler()
         self._timer = namespace.kernel.timer(self._expire)
         self.verdict_depends_on_ports_only = False
+        self.forwards_all = False
         self.rules_changed()
 
     def rules_changed(self) -> None:
         """Work out anew whether verdicts may be cached; called when the FORWARD chain has changed."""
         name = self._bridge.name
         self.verdict_depends_on_ports_only = self._namespace.filter.device_verdict(name, name) is True
+        self.forwards_all = self.verdict_depends_on_ports_only
         self._bridge.flush_cache()
 
     def pre_routing(self, frame: Frame, port: BridgePort) -> Frame | None:

@@ -8,9 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emu.kernel.errors import InvalidValue, NotFound
-from emu.stack.netfilter import ACCEPT, DROP, Prefix, device_matches
-from emu.stack.route import parse_prefix
+from emu.kernel.errors import InvalidValue
+from emu.stack.rule_chain import (
+    ACCEPT,
+    Prefix,
+    RuleChain,
+    check_prefixes,
+    check_verdict,
+    device_matches,
+    ending_words,
+    option_words,
+)
 from emu.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_UDP
 
 PROTOCOLS = {"icmp": PROTOCOL_ICMP, "tcp": 6, "udp": PROTOCOL_UDP}
@@ -37,10 +45,8 @@ class InputRule:
     comment: str = ""
 
     def __post_init__(self) -> None:
-        _check_verdict(self.verdict, "verdict")
-        for prefix in (self.source, self.destination):
-            if prefix is not None:
-                parse_prefix(prefix.lstrip("!"))
+        check_verdict(self.verdict, "verdict")
+        check_prefixes(self.source, self.destination)
         if self.protocol is not None and self.protocol not in PROTOCOLS:
             raise InvalidValue(f'protocol "{self.protocol}": expected "icmp", "tcp" or "udp"')
         for port in (self.source_port, self.destination_port):
@@ -53,75 +59,31 @@ class InputRule:
 
     def text(self) -> str:
         """Return the rule as `iptables-save` prints it."""
-        parts = ["-A INPUT"]
-        for option, value in (("-s", self.source), ("-d", self.destination), ("-i", self.in_device)):
-            if value is not None:
-                parts.append(f"! {option} {value[1:]}" if value.startswith("!") else f"{option} {value}")
+        words = option_words((("-s", self.source), ("-d", self.destination), ("-i", self.in_device)))
         if self.protocol is not None:
-            parts.append(f"-p {self.protocol}")
+            words.append(f"-p {self.protocol}")
         if self.source_port is not None or self.destination_port is not None:
-            parts.append(f"-m {self.protocol}")
+            words.append(f"-m {self.protocol}")
         for option, port in (("--sport", self.source_port), ("--dport", self.destination_port)):
             if port is not None:
-                parts.append(f"{option} {port}")
-        if self.comment:
-            parts.append(f'-m comment --comment "{self.comment}"')
-        return " ".join([*parts, f"-j {self.verdict}"])
+                words.append(f"{option} {port}")
+        return " ".join(["-A INPUT", *words, *ending_words(self.comment, self.verdict)])
 
 
-class InputChain:
-    """The INPUT chain: rules are tried in order, the first match decides, else the policy.
+class InputChain(RuleChain[InputRule, "_Compiled"]):
+    """The INPUT chain.
 
     on_change: called after every change, because a chain that can drop rules out the fast path for known flows.
-    counters: packets per rule; policy_counter: packets that no rule matched (counted only while there is a rule).
+    policy_counter: counts only while there is a rule.
     is_open: no rule, and the policy accepts: nobody has to ask.
     """
 
-    __slots__ = ("_compiled", "_on_change", "_policy", "_rules", "counters", "is_open", "policy_counter")
+    __slots__ = ("is_open",)
 
     def __init__(self, on_change: Callable[[], None]) -> None:
-        self._on_change = on_change
-        self._rules: list[InputRule] = []
-        self._compiled: list[_Compiled] = []
-        self._policy = ACCEPT
-        self.counters: list[int] = []
-        self.policy_counter = 0
+        super().__init__("INPUT", _Compiled)
         self.is_open = True
-
-    @property
-    def rules(self) -> tuple[InputRule, ...]:
-        """The rules in order."""
-        return tuple(self._rules)
-
-    @property
-    def policy(self) -> str:
-        """What happens to packets that no rule matches: "ACCEPT" or "DROP"."""
-        return self._policy
-
-    @policy.setter
-    def policy(self, verdict: str) -> None:
-        _check_verdict(verdict, "policy")
-        self._policy = verdict
-        self._changed()
-
-    def append(self, rule: InputRule) -> None:
-        """Add a rule at the end (`iptables -A INPUT …`)."""
-        self.insert(len(self._rules), rule)
-
-    def insert(self, index: int, rule: InputRule) -> None:
-        """Add a rule before the one at `index`, counted from 0."""
-        self._rules.insert(index, rule)
-        self._compiled.insert(index, _Compiled(rule))
-        self.counters.insert(index, 0)
-        self._changed()
-
-    def remove(self, rule: InputRule) -> None:
-        """Remove the first equal rule; raises NotFound when there is none."""
-        if rule not in self._rules:
-            raise NotFound(f"no such rule: {rule.text()}")
-        index = self._rules.index(rule)
-        del self._rules[index], self._compiled[index], self.counters[index]
-        self._changed()
+        self.on_change(on_change)
 
     def accepts(self, in_device: str, packet: bytes) -> bool:
         """Return whether a whole IPv4 packet that is for this host may come in, and count it."""
@@ -132,14 +94,9 @@ class InputChain:
         self.policy_counter += 1
         return self._policy == ACCEPT
 
-    def text(self) -> str:
-        """Return the chain as `iptables-save` prints it."""
-        lines = [f":INPUT {self._policy} [{self.policy_counter}:0]", *(rule.text() for rule in self._rules)]
-        return "".join(f"{line}\n" for line in lines)
-
     def _changed(self) -> None:
         self.is_open = not self._rules and self._policy == ACCEPT
-        self._on_change()
+        super()._changed()
 
 
 class _Compiled:
@@ -170,8 +127,3 @@ class _Compiled:
 
 def _port_bytes(port: int | None) -> bytes | None:
     return None if port is None else port.to_bytes(2, "big")
-
-
-def _check_verdict(verdict: str, what: str) -> None:
-    if verdict not in (ACCEPT, DROP):
-        raise InvalidValue(f'{what} "{verdict}": expected "ACCEPT" or "DROP"')

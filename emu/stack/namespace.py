@@ -12,19 +12,20 @@ from emu.kernel.errors import Conflict, InvalidValue, NotFound
 from emu.stack import arp, show, show_sockets
 from emu.stack.bridge_netfilter import BridgeNetfilter
 from emu.stack.forward import Forwarding
+from emu.stack.forward_chain import Filter
 from emu.stack.icmp import PROTOCOL_ICMP, Icmp
 from emu.stack.ident import IdentCounters
 from emu.stack.input_chain import InputChain
 from emu.stack.interface import Interface, InterfaceAddress
 from emu.stack.ipv4 import Ipv4Input
 from emu.stack.neighbour import NeighbourTable
-from emu.stack.netfilter import Filter
 from emu.stack.output import Ipv4Output, Path
 from emu.stack.packet_socket import OnFrame, PacketSocket, Wants
 from emu.stack.ping_socket import PingSocket
 from emu.stack.pmtu import PmtuCache
 from emu.stack.raw_socket import RawSocket
 from emu.stack.raw_table import RawTable
+from emu.stack.resolver import ResolverSettings
 from emu.stack.route import RouteTable
 from emu.stack.sysctl import Sysctls
 from emu.stack.tcp_input import TcpReceiveFlow
@@ -56,7 +57,7 @@ class Namespace:
 
     devices: name -> device. routes, neighbours, filter, sysctl: as `ip route`, `ip neigh`, `iptables -S FORWARD` and
     `sysctl` would show them; input_chain: as `iptables -S INPUT` would; raw: the drops of iptables' raw table.
-    tunnels: UDP ports of tunnel devices (VXLAN). xfrm: IPsec.
+    tunnels: UDP ports of tunnel devices (VXLAN). xfrm: IPsec. resolver: as /etc/resolv.conf would say.
     generation: grows whenever a cached way out may have become wrong.
     """
 
@@ -92,6 +93,7 @@ class Namespace:
         self.routes = RouteTable(self.flush_caches)
         self.neighbours = NeighbourTable(self.interfaces)
         self.raw = RawTable()
+        self.resolver = ResolverSettings()
         self.filter = Filter()
         self.filter.on_change(self._rules_changed)
         self.input_chain = InputChain(self.flush_caches)

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from emu.device.wired import WiredDevice
 from emu.kernel.errors import Conflict
 from emu.stack.output import os_error
 from emu.wire.drop import DropReason
@@ -50,6 +51,18 @@ class PacketSocket:
         if not self._interface.device.is_up:
             raise os_error(errno.ENETDOWN)
         self._interface.start_transmit(Frame(data, self._namespace.kernel.next_packet_id()))
+
+    def send_last(self, data: bytes) -> None:
+        """Send a frame before the device is deleted: it does not wait for the CPU or the line. Raises as `send`."""
+        device = self._interface.device
+        if not isinstance(device, WiredDevice):
+            self.send(data)
+            return
+        if not self._is_open:
+            raise os_error(errno.EBADF)
+        if not device.is_up:
+            raise os_error(errno.ENETDOWN)
+        device.transmit_last(Frame(data, self._namespace.kernel.next_packet_id()))
 
     def close(self) -> None:
         """Stop receiving; frames take the way they took before."""

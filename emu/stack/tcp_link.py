@@ -88,7 +88,11 @@ class TcpLink:
     def segment_arrived(self, segment: Segment, packet_id: int) -> bool:
         """Take in a segment; True when a reset must answer it."""
         self.arriving_id = packet_id
-        must_reset = self.connection.segment_arrived(segment, self._kernel.now)
+        connection = self.connection
+        state = connection.state
+        if state is State.TIME_WAIT or (state is State.FIN_WAIT_2 and connection.orphaned):
+            self.output.has_no_socket = True
+        must_reset = connection.segment_arrived(segment, self._kernel.now)
         self.settle()
         return must_reset
 
@@ -143,7 +147,6 @@ class TcpLink:
 
     def _ended(self) -> None:
         """Leave the namespace's table when nothing of the connection is left."""
-        self.output.has_no_socket = True
         if self.connection.state is State.CLOSED:
             self._tcp.forget(self)
             if self._timer.pending:

@@ -18,8 +18,13 @@ from emu.wire.tcp_options import segment_options
 if TYPE_CHECKING:
     from emu.device.cable_direction import CableDirection
     from emu.device.netdevice import NetDevice
+    from emu.stack.neighbour import Neighbour
     from emu.stack.output import Path
+    from emu.stack.tcp.handshake import Handshake
+    from emu.stack.tcp.sent_segment import SentSegment
     from emu.stack.tcp_link import TcpLink
+
+    Leaving = SentSegment | Handshake
 
 ECT_0 = 2
 _ECN_MASK = 3
@@ -30,11 +35,14 @@ RESET_NOTE = "TCP reset by this side"
 class TcpOutput:
     """The way out of one connection (the `send_raw` of its machine).
 
-    has_no_socket: Linux keeps none in TIME-WAIT, and segments then have the IP identification 0.
-    The way is resolved once and remembered until the namespace's `generation` changes (see `SendFlow`).
+    has_no_socket: Linux keeps none for a connection that is in TIME-WAIT, or in FIN-WAIT-2 without a program, and
+        answers what arrives then with the IP identification 0 (recorded in g30 and f4).
+    What the peer acknowledges confirms its neighbour entry, so a stream that advances needs no ARP (Linux's
+    sk_dst_confirm). The way is resolved once and remembered until the namespace's `generation` changes (`SendFlow`).
     """
 
     __slots__ = (
+        "_confirmed_by_ns",
         "_device",
         "_generation",
         "_ident",
@@ -43,6 +51,7 @@ class TcpOutput:
         "_link",
         "_mtu",
         "_namespace",
+        "_neighbour",
         "_plain",
         "_small_queue",
         "_with_ecn",
@@ -57,6 +66,8 @@ class TcpOutput:
         self._generation = -1
         self._mtu = 0
         self._device: NetDevice
+        self._neighbour: Neighbour | None = None
+        self._confirmed_by_ns = -1
         self._line: CableDirection | None = None
         self._small_queue = SmallQueue(link)
         self.has_no_socket = False
@@ -87,6 +98,11 @@ class TcpOutput:
         if len(payload) + 40 + (len(options) or 12) > self._mtu:
             self._send_slowly(sequence, acknowledgment, flags, window, timestamp, echo, options, payload, kind)
             return
+        progress_ns = self._link.connection.progress_ns
+        if progress_ns != self._confirmed_by_ns:
+            self._confirmed_by_ns = progress_ns
+            if self._neighbour is not None:
+                self._neighbour.confirmed_ns = self._kernel.now
         template = self._with_ecn if kind == ECN_CAPABLE else self._plain
         if self.has_no_socket or (flags & SYN and acknowledgment):
             ident = 0
@@ -108,13 +124,16 @@ class TcpOutput:
                 self._small_queue.line_entered(line)
         else:
             self._small_queue.cpu_entered()
-            cpu.queue(self._transmit_charged, frame)
+            cpu.queue(self._transmit_charged, (frame, self._link.connection.sender.leaving))
 
-    def _transmit_charged(self, frame: Frame) -> None:
+    def _transmit_charged(self, job: tuple[Frame, Leaving | None]) -> None:
+        frame, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "without a CPU frames go straight to the device"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
+        if leaving is not None:
+            leaving.left(self._kernel.now)
         self._device.transmit(frame)
         line = self._line
         if line is not None and line.per_byte:
@@ -143,6 +162,7 @@ class TcpOutput:
         if isinstance(path, int) or path.mtu < link.connection.mtu:
             return False
         device = path.interface.device
+        neighbour: Neighbour | None = None
         if path.is_local:
             destination_mac, source_mac = ZERO_MAC, ZERO_MAC
         else:
@@ -161,6 +181,7 @@ class TcpOutput:
         self._with_ecn = TcpFlowTemplate(*addresses, ttl=ttl, tos=tos | ECT_0)
         self._mtu = path.mtu
         self._device = device
+        self._neighbour = neighbour
         self._line = device.direction if isinstance(device, WiredDevice) else None
         self._generation = namespace.generation
         return True
@@ -193,6 +214,11 @@ class TcpOutput:
         )  # fmt: skip
         if len(segment) + 20 > path.mtu and not path.locked:
             return  # Linux's IP refuses it; it is cut and sent again as soon as the machine knows the MTU
+        if link.connection.progress_ns != self._confirmed_by_ns and path.next_hop is not None:
+            self._confirmed_by_ns = link.connection.progress_ns
+            neighbour = path.interface.neighbours.get(path.next_hop)
+            if neighbour is not None:
+                neighbour.confirmed_ns = self._kernel.now
         packet_id = self._kernel.next_packet_id()
         if kind in (RETRANSMISSION, RESET):
             self._note(packet_id, kind)
@@ -214,11 +240,14 @@ class TcpOutput:
         if cpu is None:
             self._namespace.output.send(path, packet, packet_id)
         else:
-            cpu.queue(self._send_charged, (path, packet, packet_id))
+            cpu.queue(self._send_charged, (path, packet, packet_id, self._link.connection.sender.leaving))
 
-    def _send_charged(self, job: tuple[Path, bytes, int]) -> None:
+    def _send_charged(self, job: tuple[Path, bytes, int, Leaving | None]) -> None:
+        path, packet, packet_id, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "only charged work comes here"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
-        namespace.output.send(*job)
+        if leaving is not None:
+            leaving.left(self._kernel.now)
+        namespace.output.send(path, packet, packet_id)

@@ -4,7 +4,7 @@ Source: Linux tcp_small_queue_check(): a socket may have about a millisecond of 
 least; what follows is sent when some of that has left. So a sender is not its own bottleneck's worst enemy: the queue
 of a slow interface holds a millisecond per connection instead of a thousand packets.
 Limits: the millisecond is counted at the line's rate, where Linux takes the connection's pacing rate; frames that wait
-for the CPU count up to 64 instead.
+for the CPU count up to 64 instead. Under CoDel and RED the time is that of a queue of which nothing is dropped.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class SmallQueue:
         leaves = self._leaves
         while leaves and leaves[0] <= now_ns:
             leaves.popleft()
-        leaves_ns = line.busy // line.scale
+        leaves_ns = line.busy // line.scale if line.queued is None else line.queued.leaves_ns()
         if leaves_ns <= now_ns:
             return
         leaves.append(leaves_ns)

@@ -1,7 +1,7 @@
 """The DHCP client as a machine without input and output: messages, answers to ARP probes and the time go in.
 
-What a state does about an event is one table, `TRANSITIONS` (RFC 2131 figure 5); each action in it is a method of
-`DhcpClient` that leaves what is to be done in `actions`. `emu.traffic.dhcp_program` connects it to a namespace.
+What a state does about an event is the table in `dhcp_transitions`; each action in it is a method of `DhcpClient`
+that leaves what is to be done in `actions`. `emu.traffic.dhcp_program` connects it to a namespace.
 """
 
 from __future__ import annotations
@@ -9,84 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from emu.traffic.dhcp_client_lease import ClientLease, lease_of, prefix_length_of
 from emu.traffic.dhcp_profile import MINIMUM_RENEWAL_NS, SECOND, DhcpProfile
+from emu.traffic.dhcp_transitions import (
+    BOUND,
+    CHECKING,
+    INIT,
+    INIT_REBOOT,
+    REBINDING,
+    REBOOTING,
+    RENEWING,
+    REQUESTING,
+    SELECTING,
+    STOPPED,
+    TRANSITIONS,
+)
 from emu.wire import dhcp
 from emu.wire.address import ANY_IPV4
-from emu.wire.dhcp import DhcpMessage, decode_classless_routes
-
-INIT = "INIT"
-INIT_REBOOT = "INIT-REBOOT"
-SELECTING = "SELECTING"
-REBOOTING = "REBOOTING"
-REQUESTING = "REQUESTING"
-CHECKING = "CHECKING"
-BOUND = "BOUND"
-RENEWING = "RENEWING"
-REBINDING = "REBINDING"
-STOPPED = "STOPPED"
+from emu.wire.dhcp import DhcpMessage
 
 PROBE_WAIT_NS = 2 * SECOND
 """How long an answer to the ARP probe is waited for (udhcpc -a: 2 s)."""
-
-TRANSITIONS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
-    (INIT, "timeout"): (SELECTING, ("begin_exchange", "send_discover")),
-    (INIT_REBOOT, "timeout"): (REBOOTING, ("begin_exchange", "send_reboot_request")),
-    (SELECTING, "timeout"): (SELECTING, ("send_discover",)),
-    (SELECTING, "gave up"): (INIT, ("fail", "pause")),
-    (SELECTING, "offer"): (REQUESTING, ("take_offer", "send_request")),
-    (REQUESTING, "timeout"): (REQUESTING, ("send_request",)),
-    (REQUESTING, "gave up"): (INIT, ("fail", "pause")),
-    (REQUESTING, "ack"): (CHECKING, ("take_lease", "probe")),
-    (REQUESTING, "nak"): (INIT, ("forget_lease", "pause_after_refusal")),
-    (REBOOTING, "timeout"): (REBOOTING, ("send_reboot_request",)),
-    (REBOOTING, "gave up"): (INIT, ("fail", "start_over")),
-    (REBOOTING, "ack"): (CHECKING, ("take_lease", "probe")),
-    (REBOOTING, "nak"): (INIT, ("forget_lease", "start_over")),
-    (CHECKING, "timeout"): (BOUND, ("bind", "sleep_until_t1")),
-    (CHECKING, "conflict"): (INIT, ("decline", "forget_lease", "pause_after_refusal")),
-    (BOUND, "timeout"): (RENEWING, ("begin_exchange", "send_renewal")),
-    (RENEWING, "timeout"): (RENEWING, ("send_renewal",)),
-    (RENEWING, "gave up"): (REBINDING, ("restart_attempts", "send_rebinding")),
-    (RENEWING, "ack"): (BOUND, ("take_lease", "extend", "sleep_until_t1")),
-    (RENEWING, "nak"): (INIT, ("unbind", "forget_lease", "start_over")),
-    (REBINDING, "timeout"): (REBINDING, ("send_rebinding",)),
-    (REBINDING, "gave up"): (INIT, ("unbind", "forget_lease", "start_over")),
-    (REBINDING, "ack"): (BOUND, ("take_lease", "extend", "sleep_until_t1")),
-    (REBINDING, "nak"): (INIT, ("unbind", "forget_lease", "start_over")),
-    (INIT, "stop"): (STOPPED, ("rest",)),
-    (INIT_REBOOT, "stop"): (STOPPED, ("rest",)),
-    (SELECTING, "stop"): (STOPPED, ("rest",)),
-    (REQUESTING, "stop"): (STOPPED, ("rest",)),
-    (REBOOTING, "stop"): (STOPPED, ("rest",)),
-    (CHECKING, "stop"): (STOPPED, ("rest",)),
-    (BOUND, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
-    (RENEWING, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
-    (REBINDING, "stop"): (STOPPED, ("release", "unbind", "forget_lease", "rest")),
-}
-"""(state, event) -> (next state, actions). What is not here is ignored."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientLease:
-    """What a client was given.
-
-    address, server: 4 bytes. prefix_length: 0 to 32. router, dns, domain, mtu, routes: None or empty if not told.
-    acquired_ns: when the REQUEST for it was sent, from which all its times count (RFC 2131 section 4.4.5).
-    renew_at_ns, rebind_at_ns, expires_ns: T1, T2 and the end; None for a lease without end.
-    """
-
-    address: bytes
-    prefix_length: int
-    server: bytes
-    router: bytes | None
-    dns: tuple[bytes, ...]
-    domain: str | None
-    mtu: int | None
-    routes: tuple[tuple[bytes, int, bytes], ...]
-    acquired_ns: int
-    renew_at_ns: int | None
-    rebind_at_ns: int | None
-    expires_ns: int | None
+REFUSALS_MAX = 3
+"""How often in a row a NAK or a conflict may end an exchange before that counts as a failure to get an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +66,7 @@ class Unbind:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A round of attempts ended without an address; `state` names where."""
+    """A round of attempts ended without an address, or several exchanges with a refusal; `state` names where."""
 
     state: str
 
@@ -150,6 +95,7 @@ class DhcpClient:
         "_profile",
         "_random",
         "_reboots",
+        "_refusals",
         "_reply",
         "_request_sent_ns",
         "_requested",
@@ -184,11 +130,22 @@ class DhcpClient:
         self._actions: list[Action] = []
         self._now_ns = 0
         self._attempt = 0
+        self._refusals = 0
         self._transaction_id = 0
         self._first_sent_ns = 0
         self._request_sent_ns = 0
         self._offer: DhcpMessage | None = None
         self._reply: DhcpMessage | None = None
+
+    @property
+    def mac(self) -> bytes:
+        """The MAC address of its interface."""
+        return self._mac
+
+    @property
+    def requested(self) -> bytes | None:
+        """The address it asks for, if it can have a wish."""
+        return self._requested
 
     # -- what comes in ------------------------------------------------------------------------------------------------
 
@@ -213,6 +170,8 @@ class DhcpClient:
 
     def expire(self, now_ns: int) -> list[Action]:
         """Do what is due at `deadline_ns`."""
+        if self._puts_off(now_ns):
+            return self._step(now_ns, "put off")
         return self._step(now_ns, "gave up" if self._has_given_up(now_ns) else "timeout")
 
     def conflict(self, now_ns: int) -> list[Action]:
@@ -243,12 +202,12 @@ class DhcpClient:
         if self.state == REQUESTING and (self._offer is None or server != self._offer.option(dhcp.OPTION_SERVER_ID)):
             return False
         if event == "nak":
-            return True
+            return self._profile.heeds_any_nak or self.lease is None or server == self.lease.server
         address = message.your_address
         if address[0] in (0, 127) or address[0] >= 224:
             return False
         mask = message.option(dhcp.OPTION_SUBNET_MASK)
-        if mask is not None and _prefix_length(mask) is None:
+        if mask is not None and prefix_length_of(mask) is None:
             return False
         if self.state in (RENEWING, REBINDING):
             return self.lease is not None and address == self.lease.address
@@ -262,22 +221,45 @@ class DhcpClient:
             return self._attempt >= len(profile.discover_waits_ns)
         if self.state in (REQUESTING, REBOOTING):
             return self._attempt >= len(profile.request_waits_ns)
+        if self.state == CHECKING:
+            assert self.lease is not None, "checking without a lease"
+            return self.lease.expires_ns is not None and now_ns >= self.lease.expires_ns
         if self.state not in (RENEWING, REBINDING):
             return False
         lease = self.lease
         assert lease is not None, "renewing without a lease"
-        end_ns = lease.rebind_at_ns if self.state == RENEWING and profile.renew_waits_ns is None else lease.expires_ns
+        if profile.renew_wait_ns is None:
+            end_ns = lease.rebind_at_ns if self.state == RENEWING else lease.expires_ns
+        else:
+            end_ns = lease.expires_ns
+            if self.state == RENEWING or self._attempt >= len(profile.rebind_waits_ns):
+                return True
         assert end_ns is not None, "renewing a lease without end"
-        if now_ns >= end_ns:
-            return True
-        return profile.renew_waits_ns is not None and self._attempt >= len(profile.renew_waits_ns)
+        return now_ns >= end_ns
+
+    def _puts_off(self, now_ns: int) -> bool:
+        """Tell whether a renewal went unanswered that is repeated later, when less of the lease is left."""
+        if self.state != RENEWING or self._profile.renew_wait_ns is None:
+            return False
+        assert self.lease is not None, "renewing without a lease"
+        assert self.lease.expires_ns is not None, "renewing a lease without end"
+        return self.lease.expires_ns - now_ns > self._profile.rebind_below_ns
 
     # -- actions: exchanges -------------------------------------------------------------------------------------------
 
     def _begin_exchange(self) -> None:
-        self._transaction_id = self._random.getrandbits(32)
         self._first_sent_ns = self._now_ns
         self._attempt = 0
+        self._begin_transaction()
+
+    def _begin_transaction(self) -> None:
+        """Take a new transaction id.
+
+        A lease counts from the first REQUEST of its transaction: an answer says nothing of which one it is for, and a
+        client that counted from a later one might outlive the lease at the server.
+        """
+        self._transaction_id = self._random.getrandbits(32)
+        self._request_sent_ns = self._now_ns
 
     def _restart_attempts(self) -> None:
         self._attempt = 0
@@ -287,14 +269,18 @@ class DhcpClient:
         self._attempt += 1
 
     def _send(self, kind: int, options: tuple[tuple[int, bytes], ...], server: bytes | None = None) -> None:
-        """Queue a message. Its options: type, client identifier, those given, host name, parameter request list."""
+        """Queue a message with these options, the type, the client identifier, and what goes with a question."""
+        profile = self._profile
         every = [(dhcp.OPTION_MESSAGE_TYPE, bytes((kind,))), (dhcp.OPTION_CLIENT_ID, self._client_id), *options]
         asks = kind in (dhcp.DISCOVER, dhcp.REQUEST)
-        if asks and self._host_name:
-            every.append((dhcp.OPTION_HOST_NAME, self._host_name))
         if asks:
             every.append((dhcp.OPTION_MAXIMUM_SIZE, (dhcp.DEFAULT_MAXIMUM_LENGTH).to_bytes(2, "big")))
-            every.append((dhcp.OPTION_PARAMETER_REQUEST_LIST, bytes(self._profile.parameters)))
+            every.append((dhcp.OPTION_PARAMETER_REQUEST_LIST, bytes(profile.parameters)))
+        if asks and self._host_name:
+            every.append((dhcp.OPTION_HOST_NAME, self._host_name))
+        if asks and profile.vendor_class:
+            every.append((dhcp.OPTION_VENDOR_CLASS, profile.vendor_class.encode()))
+        every.sort(key=lambda option: profile.option_order.index(option[0]))
         held = self.state in (BOUND, RENEWING, REBINDING) and self.lease is not None
         message = DhcpMessage(
             dhcp.OPERATION_REQUEST,
@@ -302,7 +288,7 @@ class DhcpClient:
             self._mac,
             tuple(every),
             seconds=min((self._now_ns - self._first_sent_ns) // SECOND, 0xFFFF) if asks else 0,
-            flags=dhcp.FLAG_BROADCAST if self._profile.broadcast_flag and asks and not held else 0,
+            flags=dhcp.FLAG_BROADCAST if profile.broadcast_flag and asks and not held else 0,
             client_address=self.lease.address if held and self.lease is not None else ANY_IPV4,
         )
         self._actions.append(Send(message, server))
@@ -315,11 +301,11 @@ class DhcpClient:
     def _take_offer(self) -> None:
         self._offer = self._reply
         self._attempt = 0
+        self._request_sent_ns = self._now_ns
 
     def _send_request(self) -> None:
         offer = self._offer
         assert offer is not None, "a request needs an offer"
-        self._request_sent_ns = self._now_ns
         server = offer.option(dhcp.OPTION_SERVER_ID)
         assert server is not None, "offers without server are not acceptable"
         options = ((dhcp.OPTION_REQUESTED_ADDRESS, offer.your_address), (dhcp.OPTION_SERVER_ID, server))
@@ -328,36 +314,37 @@ class DhcpClient:
 
     def _send_reboot_request(self) -> None:
         assert self._requested is not None, "INIT-REBOOT needs an address"
-        self._request_sent_ns = self._now_ns
         self._send(dhcp.REQUEST, ((dhcp.OPTION_REQUESTED_ADDRESS, self._requested),))
         self._wait(self._profile.request_waits_ns)
 
     def _send_renewal(self) -> None:
         lease = self.lease
         assert lease is not None, "nothing to renew"
-        self._request_sent_ns = self._now_ns
+        if self._profile.renew_wait_ns is None:
+            self._begin_transaction()  # the attempts are so far apart that each answer has time to come
         self._send(dhcp.REQUEST, (), lease.server)
-        self._wait_renewal(lease.rebind_at_ns)
+        self._wait_renewal(lease.rebind_at_ns, (self._profile.renew_wait_ns or 0,))
 
     def _send_rebinding(self) -> None:
         lease = self.lease
         assert lease is not None, "nothing to rebind"
-        self._request_sent_ns = self._now_ns
+        if self._profile.renew_wait_ns is None:
+            self._begin_transaction()
         self._send(dhcp.REQUEST, ())
-        self._wait_renewal(lease.expires_ns)
+        self._wait_renewal(lease.expires_ns, self._profile.rebind_waits_ns)
 
-    def _wait_renewal(self, end_ns: int | None) -> None:
-        waits_ns = self._profile.renew_waits_ns
+    def _wait_renewal(self, end_ns: int | None, waits_ns: tuple[int, ...]) -> None:
+        """Wait as the profile says, or half of the time to `end_ns` if it says nothing, not beyond the lease's end."""
         lease = self.lease
         assert end_ns is not None, "a lease without end is never renewed"
         assert lease is not None, "nothing to renew"
         assert lease.expires_ns is not None, "a lease without end is never renewed"
-        if waits_ns is not None:
-            self._wait(waits_ns)
-            next_ns = min(self.deadline_ns or 0, lease.expires_ns)
-        else:
+        if self._profile.renew_wait_ns is None:
             half_ns = (end_ns - self._now_ns) // 2
             next_ns = min(self._now_ns + max(half_ns, MINIMUM_RENEWAL_NS), end_ns)
+        else:
+            next_ns = min(self._now_ns + waits_ns[self._attempt], lease.expires_ns)
+            self._attempt += 1
         self.deadline_ns = max(next_ns, self._now_ns)  # a very short lease may have ended while it was checked
 
     def _release(self) -> None:
@@ -378,46 +365,15 @@ class DhcpClient:
     def _take_lease(self) -> None:
         reply = self._reply
         assert reply is not None, "a lease comes with a reply"
-        self.lease = self._lease_of(reply)
-
-    def _lease_of(self, reply: DhcpMessage) -> ClientLease:
-        """Read an ACK that is acceptable."""
-        profile = self._profile
-        seconds = reply.number_option(dhcp.OPTION_LEASE_TIME)
-        seconds = max(profile.default_lease_s if seconds is None else seconds, profile.minimum_lease_s, 1)
-        t1, t2 = seconds // 2, seconds * 7 // 8
-        if profile.honours_t1_t2:
-            told_t1, told_t2 = reply.number_option(dhcp.OPTION_T1), reply.number_option(dhcp.OPTION_T2)
-            t2 = told_t2 if told_t2 is not None and 0 < told_t2 <= seconds else t2
-            t1 = told_t1 if told_t1 is not None and 0 < told_t1 <= t2 else min(t1, t2)
-        start_ns = self._request_sent_ns
-        ends = seconds != dhcp.INFINITE_LEASE_S
-        mask = reply.option(dhcp.OPTION_SUBNET_MASK)
-        prefix_length = None if mask is None else _prefix_length(mask)
-        server = reply.address_option(dhcp.OPTION_SERVER_ID)
-        assert server is not None, "replies without server are not acceptable"
-        mtu = reply.number_option(dhcp.OPTION_MTU, 2)
-        domain = reply.option(dhcp.OPTION_DOMAIN_NAME)
-        routes = decode_classless_routes(reply.option(dhcp.OPTION_CLASSLESS_ROUTES) or b"") or []
-        routers = _addresses(reply.option(dhcp.OPTION_ROUTER))
-        return ClientLease(
-            address=reply.your_address,
-            prefix_length=_class_prefix_length(reply.your_address) if prefix_length is None else prefix_length,
-            server=server,
-            router=routers[0] if routers and not routes else None,  # RFC 3442: routes replace the router
-            dns=_addresses(reply.option(dhcp.OPTION_DNS)),
-            domain=None if domain is None else domain.decode("ascii", "replace").rstrip("\0"),
-            mtu=mtu if mtu is not None and mtu >= 68 else None,
-            routes=tuple(routes),
-            acquired_ns=start_ns,
-            renew_at_ns=start_ns + t1 * SECOND if ends else None,
-            rebind_at_ns=start_ns + t2 * SECOND if ends else None,
-            expires_ns=start_ns + seconds * SECOND if ends else None,
-        )
+        self.lease = lease_of(reply, self._profile, self._request_sent_ns)
 
     def _forget_lease(self) -> None:
         self.lease = None
         self._offer = None
+
+    def _forget_address(self) -> None:
+        """Do not ask for the address again that was refused or is in use."""
+        self._requested = None
 
     def _probe(self) -> None:
         assert self.lease is not None, "nothing to probe"
@@ -426,6 +382,7 @@ class DhcpClient:
 
     def _bind(self) -> None:
         assert self.lease is not None, "nothing to bind"
+        self._refusals = 0
         self._requested = self.lease.address  # the address to ask for should the lease be lost
         self._actions.append(Bind(self.lease, is_new=True))
 
@@ -444,39 +401,34 @@ class DhcpClient:
         renew_at_ns = self.lease.renew_at_ns
         self.deadline_ns = None if renew_at_ns is None else max(renew_at_ns, self._now_ns)
 
+    def _sleep_half_of_the_rest(self) -> None:
+        """Sleep for half of what is left, in whole seconds as udhcpc counts."""
+        assert self.lease is not None, "nothing to renew later"
+        assert self.lease.expires_ns is not None, "a lease without end is never renewed"
+        self.deadline_ns = self._now_ns + (self.lease.expires_ns - self._now_ns) // SECOND // 2 * SECOND
+
     def _fail(self) -> None:
+        self._refusals = 0
         self._actions.append(Failed(self.state))
 
     def _pause(self) -> None:
         self.deadline_ns = self._now_ns + self._profile.pause_ns
 
-    def _pause_after_refusal(self) -> None:
+    def _pause_after_decline(self) -> None:
+        self._count_refusal()
         self.deadline_ns = self._now_ns + self._profile.decline_pause_ns
+
+    def _pause_after_nak(self) -> None:
+        self._count_refusal()
+        self.deadline_ns = self._now_ns + self._profile.nak_pause_ns
+
+    def _count_refusal(self) -> None:
+        self._refusals += 1
+        if self._refusals == REFUSALS_MAX:
+            self._fail()
 
     def _start_over(self) -> None:
         self.deadline_ns = self._now_ns
 
     def _rest(self) -> None:
         self.deadline_ns = None
-
-
-def _prefix_length(mask: bytes) -> int | None:
-    """Return the length of a netmask; None when its ones are not contiguous or it is not 4 bytes long."""
-    if len(mask) != 4:
-        return None
-    inverted = int.from_bytes(mask, "big") ^ 0xFFFFFFFF
-    return None if inverted & (inverted + 1) else 32 - inverted.bit_length()
-
-
-def _class_prefix_length(address: bytes) -> int:
-    """Return the prefix length of an address's class, for servers that tell no mask."""
-    if address[0] < 128:
-        return 8
-    return 16 if address[0] < 192 else 24
-
-
-def _addresses(value: bytes | None) -> tuple[bytes, ...]:
-    """Split an option that holds addresses; a rest that is no address is not counted."""
-    if value is None:
-        return ()
-    return tuple(value[start : start + 4] for start in range(0, len(value) - 3, 4))

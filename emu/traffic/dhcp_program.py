@@ -7,21 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from emu.kernel.errors import EmuError, NotFound
-from emu.traffic.dhcp_client import (
-    BOUND,
-    CHECKING,
-    STOPPED,
-    Action,
-    Bind,
-    ClientLease,
-    DhcpClient,
-    Failed,
-    ProbeAddress,
-    Send,
-    Unbind,
-)
+from emu.traffic.dhcp_client import Action, Bind, DhcpClient, Failed, ProbeAddress, Send, Unbind
+from emu.traffic.dhcp_client_lease import ClientLease
 from emu.traffic.dhcp_frames import build_frame, build_probe, claims_address, is_udp_to, read_frame
+from emu.traffic.dhcp_parameters import LeaseParameters
 from emu.traffic.dhcp_profile import DhcpProfile
+from emu.traffic.dhcp_transitions import BOUND, CHECKING, STOPPED
 from emu.wire import dhcp
 from emu.wire.address import BROADCAST_MAC, LIMITED_BROADCAST_IPV4, ipv4_to_bytes, ipv4_to_text
 from emu.wire.dhcp import CLIENT_PORT, SERVER_PORT, build_dhcp
@@ -37,21 +28,18 @@ PORTS = (CLIENT_PORT, SERVER_PORT)
 
 
 class LeaseInstaller:
-    """Puts leases into effect in a namespace: address, MTU, routes, and one gratuitous ARP.
+    """Puts leases into effect in a namespace: address, parameters, default route, and one gratuitous ARP.
 
-    skipped: what a lease asked for and the namespace refused (an address that is there already, a route to a gateway
-    that is on no network), as lines for people; the rest is put into effect all the same, as udhcpc's script does.
-    Limits: DNS servers and domain stay in the lease; a namespace has no resolver to hand them to.
+    skipped: what a lease asked for and the namespace refused, as lines for people.
     """
 
-    __slots__ = ("_device", "_mtu", "_namespace", "_undo", "skipped")
+    __slots__ = ("_device", "_namespace", "_parameters", "skipped")
 
     def __init__(self, namespace: Namespace, device: NetDevice) -> None:
         self._namespace = namespace
         self._device = device
-        self._mtu = device.mtu
-        self._undo: list[Callable[[], None]] = []
-        self.skipped: list[str] = []
+        self._parameters = LeaseParameters(namespace, device)
+        self.skipped = self._parameters.skipped
 
     def install(self, lease: ClientLease) -> None:
         """Give the device the address, then set MTU and routes, then announce the address once."""
@@ -62,37 +50,17 @@ class LeaseInstaller:
         except EmuError as error:
             self.skipped.append(str(error))
             return
-        self._undo.append(lambda: namespace.remove_address(device, address))
-        if lease.mtu is not None and lease.mtu < device.mtu:
-            device.set_mtu(lease.mtu)
-            self._undo.append(lambda: device.set_mtu(self._mtu))
-        for network, prefix_length, gateway in _routes(lease):
-            self._add_route(f"{ipv4_to_text(network)}/{prefix_length}", gateway)
+        self._parameters.install(lease)
+        router = lease.default_router
+        if router is not None:
+            self._parameters.add_route("0.0.0.0/0", router)
         namespace.announce(device, address, 1)
-
-    def _add_route(self, destination: str, gateway: bytes) -> None:
-        routes, device = self._namespace.routes, self._device
-        via = None if gateway == bytes(4) else ipv4_to_text(gateway)
-        try:
-            routes.add(destination, device=device, via=via)
-        except (EmuError, OSError) as error:
-            self.skipped.append(str(error))
-        else:
-            self._undo.append(lambda: routes.remove(destination, device=device, via=via))
 
     def remove(self, lease: ClientLease) -> None:
         """Take back what came with the lease, as far as it is still there."""
-        while self._undo:
-            with suppress(NotFound):
-                self._undo.pop()()
-
-
-def _routes(lease: ClientLease) -> list[tuple[bytes, int, bytes]]:
-    """Return the routes of a lease; the router is the default route."""
-    routes = list(lease.routes)
-    if lease.router is not None:
-        routes.append((bytes(4), 0, lease.router))
-    return routes
+        self._parameters.remove()
+        with suppress(NotFound):
+            self._namespace.remove_address(self._device, ipv4_to_text(lease.address))
 
 
 class DhcpProgram:
@@ -100,8 +68,10 @@ class DhcpProgram:
 
     on_bind, on_unbind: put a new lease into effect and take it back; as `LeaseInstaller` does it.
     on_fail: told the state in which a round of attempts ended without an address; the program tries again.
+    on_extend: told the lease with its new times when it has been renewed.
     requested, reboot, host_name, client_id: as for `DhcpClient`.
-    Until the first lease or failure the program keeps the run alive; later it works in the background.
+    While it wants an address the program keeps the run alive until it has one or a round of attempts has failed; what
+    it does later it does in the background.
     """
 
     __slots__ = (
@@ -110,6 +80,7 @@ class DhcpProgram:
         "_is_waited_for",
         "_namespace",
         "_on_bind",
+        "_on_extend",
         "_on_fail",
         "_on_unbind",
         "_probed",
@@ -128,6 +99,7 @@ class DhcpProgram:
         on_unbind: Callable[[ClientLease], None],
         on_fail: Callable[[str], None],
         *,
+        on_extend: Callable[[ClientLease], None] | None = None,
         requested: str | None = None,
         reboot: bool = False,
         host_name: str = "",
@@ -137,6 +109,7 @@ class DhcpProgram:
         self._namespace = namespace
         self._device = device
         self._on_bind, self._on_unbind, self._on_fail = on_bind, on_unbind, on_fail
+        self._on_extend = on_extend
         self._socket: PacketSocket | None = None
         self._server_mac = BROADCAST_MAC
         self._probed: bytes | None = None
@@ -158,6 +131,14 @@ class DhcpProgram:
     def stop(self) -> None:
         """End and release the lease, if there is one; the RELEASE goes to the MAC that the last reply came from."""
         self._do(self.client.stop(self._namespace.kernel.now))
+
+    def abandon(self) -> None:
+        """End without a word, as when the machine fails or means to be back; the lease goes on at the server."""
+        self._timer.stop()
+        self._background_timer.stop()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     # -- what comes in ------------------------------------------------------------------------------------------------
 
@@ -198,7 +179,10 @@ class DhcpProgram:
                 self._is_waited_for = False
                 if action.is_new:
                     self._on_bind(action.lease)
+                elif self._on_extend is not None:
+                    self._on_extend(action.lease)
             elif isinstance(action, Unbind):
+                self._is_waited_for = True
                 self._on_unbind(action.lease)
             elif isinstance(action, Failed):
                 self._is_waited_for = False
@@ -234,8 +218,10 @@ class DhcpProgram:
             macs, addresses = (own_mac, BROADCAST_MAC), (own, LIMITED_BROADCAST_IPV4)
             self._send_frame(build_frame(message, macs, addresses, PORTS))
         elif message.message_type == dhcp.RELEASE:
-            # Straight to the server: the device may be gone before ARP could answer.
-            self._send_frame(build_frame(message, (own_mac, self._server_mac), (own, action.server), PORTS))
+            # Straight to the server and at once: the device may be gone before ARP could answer.
+            macs = (own_mac, self._server_mac)
+            with suppress(OSError):
+                self._listen().send_last(build_frame(message, macs, (own, action.server), PORTS))
         else:
             self._send_by_stack(own, action.server, build_dhcp(message))
 

@@ -6,7 +6,7 @@ Source: RFC 2131 sections 4.1 and 4.3, RFC 2132; habits of dnsmasq where the RFC
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emu.kernel.errors import InvalidValue
@@ -165,7 +165,11 @@ class DhcpServer:
 
     def count_free(self, now_ns: int) -> int:
         """Return how many addresses of the range could be given to a new client now."""
-        return sum(self._is_free(now_ns, address, b"") for address in self._range())
+        settings = self.settings
+        first, last = int.from_bytes(settings.first, "big"), int.from_bytes(settings.last, "big")
+        never = {*settings.exclusions, settings.server_address}
+        held = {lease.address for lease in self.leases if lease.keeps_others_away(now_ns)}
+        return last - first + 1 - sum(settings.first <= address <= settings.last for address in never | held)
 
     # -- DISCOVER -----------------------------------------------------------------------------------------------------
 
@@ -229,11 +233,13 @@ class DhcpServer:
                 used_before = used_before or address
         return used_before
 
-    def _range(self) -> list[bytes]:
+    def _range(self) -> Iterator[bytes]:
+        """Go through the addresses that anybody may get, one by one: a range may have millions of them."""
         settings = self.settings
-        numbers = range(int.from_bytes(settings.first, "big"), int.from_bytes(settings.last, "big") + 1)
-        addresses = (number.to_bytes(4, "big") for number in numbers)
-        return [address for address in addresses if settings.is_in_range(address)]
+        for number in range(int.from_bytes(settings.first, "big"), int.from_bytes(settings.last, "big") + 1):
+            address = number.to_bytes(4, "big")
+            if settings.is_in_range(address):
+                yield address
 
     def _reserved_for(self, key: bytes, mac: bytes) -> bytes | None:
         reservations = self.settings.reservations

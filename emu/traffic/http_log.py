@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from emu.traffic.ping import EPOCH_S
+from emu.traffic.ping_payload import EPOCH_S
 
 SECOND = 1_000_000_000
 _DAY_NAMES = ("Sat", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri")

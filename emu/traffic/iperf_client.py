@@ -22,8 +22,8 @@ from emu.traffic.iperf_control import (
 from emu.traffic.iperf_options import IperfOptions
 from emu.traffic.iperf_result import IperfResult
 from emu.traffic.iperf_rows import IperfStream
-from emu.traffic.iperf_streams import TcpReceiveStream, TcpSendStream, UdpReceiveStream, UdpSendStream
 from emu.traffic.iperf_session import IperfSession
+from emu.traffic.iperf_streams import TcpReceiveStream, TcpSendStream, UdpReceiveStream, UdpSendStream
 from emu.traffic.waiting import DeadlinePassed, wait_until
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from emu.traffic.http_log import http_date
 from emu.traffic.iperf_rows import rate
-from emu.traffic.ping import EPOCH_S
+from emu.traffic.ping_payload import EPOCH_S
 from emu.version import __version__
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from emu.traffic.iperf_control import (
     read_parameters,
 )
 from emu.traffic.iperf_options import DEFAULT_PORT, PARALLEL_MAX
-from emu.traffic.iperf_streams import Stream, TcpReceiveStream, TcpSendStream, UdpReceiveStream, UdpSendStream
 from emu.traffic.iperf_session import IperfSession
+from emu.traffic.iperf_streams import Stream, TcpReceiveStream, TcpSendStream, UdpReceiveStream, UdpSendStream
 
 if TYPE_CHECKING:
     from emu.stack import Namespace

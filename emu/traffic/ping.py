@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import struct
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -11,114 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
 
-from emu.kernel.errors import InvalidValue
 from emu.kernel.jiffies import wheel_expiry_ns
-from emu.kernel.units import format_time_ns, parse_time_ns
+from emu.traffic.ping_options import MILLISECOND, SECOND, PingOptions
+from emu.traffic.ping_payload import payload_of, stamped, timed_bytes
 from emu.traffic.ping_text import FLAVOURS, PingStatistics, PingText
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 
 if TYPE_CHECKING:
     from emu.stack import Namespace
 
-MILLISECOND = 1_000_000
-SECOND = 1_000_000_000
-
-EPOCH_S = 946_684_800
-"""Virtual time 0 on the programs' clock: 2000-01-01T00:00:00Z, as in captures."""
-
-LINGER_NS = 10 * SECOND
-"""How long iputils waits for a first answer after the last request (`-W`)."""
-SIZE_MAX = 65_507
-TIMEVAL_BYTES = 16
-DONT_FRAGMENT = ("want", "do", "dont")
 _SHORT_SLEEP_MS = 10
 _CONNECT_ERRORS = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
 """What Linux says of a destination that cannot be reached or is a broadcast address."""
 _BUSY_MS = 500
 """iputils waits no longer than this before it tries again what the device refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class PingOptions:
-    """What `ping` was asked to do; the option letters are iputils'.
-
-    count: how many requests (`-c`, 1 or more); None goes on until `deadline_ns` or the end of the run.
-    interval_ns: from one request to the next (`-i`), a multiple of 1 ms.
-    size: bytes of data after the 8 bytes of the ICMP header (`-s`, 0..65507).
-    ttl: IP time to live (`-t`, 1..255); None takes the namespace's default.
-    dont_fragment: `-M`: "want" sets DF on what fits the path MTU, "do" never fragments, "dont" never sets DF.
-    deadline_ns: `-w`: stop after so long, or at the first error, whatever was received.
-    timeout_ns: `-W`: how long to wait for the first answer after the last request.
-    pattern: `-p`: up to 16 bytes that fill the data.
-    tos: IP type of service (`-Q`, 0..255).
-    flavour: "iputils" or "busybox".
-    """
-
-    count: int | None = 4
-    interval_ns: int = SECOND
-    size: int = 56
-    ttl: int | None = None
-    dont_fragment: str = "want"
-    deadline_ns: int | None = None
-    timeout_ns: int = LINGER_NS
-    pattern: bytes = b""
-    tos: int = 0
-    flavour: str = "iputils"
-
-    def __post_init__(self) -> None:
-        _check(self.count is None or _is_count(self.count, 1, 2**31), "count", self.count, "1 or more")
-        _check(_is_count(self.size, 0, SIZE_MAX), "size", self.size, f"0 to {SIZE_MAX} bytes")
-        _check(self.ttl is None or _is_count(self.ttl, 1, 255), "ttl", self.ttl, "1 to 255")
-        _check(_is_count(self.tos, 0, 255), "tos", self.tos, "0 to 255")
-        _check(
-            self.interval_ns >= MILLISECOND and self.interval_ns % MILLISECOND == 0,
-            "interval",
-            format_time_ns(self.interval_ns),
-            "a multiple of 1 ms, as ping counts in milliseconds",
-        )
-        _check(self.dont_fragment in DONT_FRAGMENT, "dont_fragment", self.dont_fragment, '"want", "do" or "dont"')
-        _check(len(self.pattern) <= 16, "pattern", self.pattern, "at most 16 bytes")
-        _check(self.flavour in FLAVOURS, "flavour", self.flavour, '"iputils" or "busybox"')
-        _check(self.timeout_ns > 0, "timeout", self.timeout_ns, "longer than 0")
-        _check(self.deadline_ns is None or self.deadline_ns > 0, "deadline", self.deadline_ns, "longer than 0")
-
-
-def ping_options(
-    *,
-    count: int | None = 4,
-    interval: str | int = SECOND,
-    size: int = 56,
-    ttl: int | None = None,
-    dont_fragment: str | bool = "want",
-    deadline: str | int | None = None,
-    timeout: str | int = LINGER_NS,
-    pattern: str | bytes = b"",
-    tos: int = 0,
-    flavour: str = "iputils",
-) -> PingOptions:
-    """Return checked options from what people write: times as "200ms" or ns, the pattern as hex digits.
-
-    `dont_fragment` may also be True ("do") or False ("dont"). Raises InvalidValue naming what is wrong.
-    """
-    if isinstance(dont_fragment, bool):
-        dont_fragment = "do" if dont_fragment else "dont"
-    if isinstance(pattern, str):
-        try:
-            pattern = bytes.fromhex(pattern)
-        except ValueError:
-            raise InvalidValue(f"ping: pattern must be specified as hex digits: {pattern!r}") from None
-    return PingOptions(
-        count=count,
-        interval_ns=parse_time_ns(interval),
-        size=size,
-        ttl=ttl,
-        dont_fragment=dont_fragment,
-        deadline_ns=None if deadline is None else parse_time_ns(deadline),
-        timeout_ns=parse_time_ns(timeout),
-        pattern=pattern,
-        tos=tos,
-        flavour=flavour,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +123,7 @@ class Ping:
         self._name = name or address
         self._name_of = name_of if self._options.flavour == "iputils" else None
         self._text: type[PingText] = FLAVOURS[self._options.flavour]
-        self._payload = _payload(self._options)
+        self._payload = payload_of(self._options)
         self._counts = PingStatistics()
         self._rtts_ns: list[int] = []
         self._lines: list[str] = []
@@ -415,7 +320,7 @@ class Ping:
         self._socket.send_echo(
             self._address,
             sequence & 0xFFFF,
-            _stamp(self._payload, now_ns, options),
+            stamped(self._payload, now_ns, options),
             ttl=options.ttl,
             dont_fragment=options.dont_fragment,
             tos=options.tos,
@@ -476,7 +381,7 @@ class Ping:
             counts.received += 1
         self._rtts_ns.append(arrival_ns - sent_ns)
         triptime_us = None
-        if self._options.size >= _timed_bytes(self._options):
+        if self._options.size >= timed_bytes(self._options):
             triptime_us = arrival_ns // 1000 - sent_ns // 1000
             counts.triptimes_us.append(triptime_us)
         line = self._text.reply(len(payload) + 8, self._shown(source), full_sequence, ttl, triptime_us, duplicate)
@@ -511,31 +416,6 @@ class Ping:
         self._acknowledged = max(self._acknowledged, count)
 
 
-def _payload(options: PingOptions) -> bytes:
-    """Return the data bytes without the time stamp."""
-    size = options.size
-    if options.flavour == "busybox":
-        return bytes(size)
-    if options.pattern:
-        return (options.pattern * (size // len(options.pattern) + 1))[:size]
-    return (bytes(8) + bytes(index & 0xFF for index in range(8, size)))[:size]
-
-
-def _timed_bytes(options: PingOptions) -> int:
-    """Return how much room the time stamp takes; with less data there are no times."""
-    return 4 if options.flavour == "busybox" else TIMEVAL_BYTES
-
-
-def _stamp(payload: bytes, now_ns: int, options: PingOptions) -> bytes:
-    """Return the data with the virtual time written over its first bytes, as the programs do."""
-    if len(payload) < _timed_bytes(options):
-        return payload
-    if options.flavour == "busybox":
-        return struct.pack("<I", now_ns // 1000 & 0xFFFFFFFF) + payload[4:]
-    seconds, rest_ns = divmod(now_ns, SECOND)
-    return struct.pack("<QQ", EPOCH_S + seconds, rest_ns // 1000) + payload[TIMEVAL_BYTES:]
-
-
 def _error_text(error: OSError) -> str:
     texts = {
         errno.ENETUNREACH: "Network is unreachable",
@@ -546,15 +426,3 @@ def _error_text(error: OSError) -> str:
         errno.EINVAL: "Invalid argument",
     }
     return texts.get(error.errno or 0) or error.strerror or str(error)
-
-
-def _is_count(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _check(good: bool, name: str, value: Any, expected: str) -> None:
-    if not good:
-        raise InvalidValue(f"ping: {name} must be {expected}, not {value!r}")
-
-
-__all__ = ["Ping", "PingOptions", "PingResult", "ping_options"]

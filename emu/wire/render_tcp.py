@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-_FLAG_LETTERS = ((0x01, "F"), (0x02, "S"), (0x04, "R"), (0x08, "P"), (0x10, "."), (0x20, "U"), (0x40, "E"), (0x80, "W"))
+from emu.wire.tcp import flags_text
+
 _SYN_FIN_RST = 0x07
 _ACK = 0x10
 _URG = 0x20
@@ -24,7 +25,7 @@ def render_tcp(segment: bytes, length: int) -> str:
     header_length = (data_offset >> 4) << 2
     if header_length < 20:
         return f"tcp {length - header_length} [bad hdr length {header_length} - too short, < 20]"
-    text = f"Flags [{''.join(letter for bit, letter in _FLAG_LETTERS if flags & bit) or 'none'}]"
+    text = f"Flags [{flags_text(flags)}]"
     if header_length > length:
         return f"{text} [bad hdr length {header_length} - too long, > {length}]"
     data_length = length - header_length

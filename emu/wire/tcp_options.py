@@ -8,7 +8,6 @@ END, NO_OPERATION, MAXIMUM_SEGMENT, WINDOW_SCALE, SACK_PERMITTED, SACK, TIMESTAM
 WINDOW_SCALE_MAX = 14
 TIMESTAMPS_LENGTH = 12
 """Bytes that timestamps take in every segment, padding included."""
-SACK_BLOCKS_MAX = 4
 NOP_NOP_TIMESTAMPS = 0x0101080A
 """The first four bytes of the options of an ordinary segment."""
 

@@ -75,3 +75,40 @@ def test_a_changed_wireshark_profile_is_replaced_only_when_forced(tmp_path: Path
     assert (folder / "colorfilters").read_text() == "mine"
     assert CliRunner().invoke(app, [*arguments, "--force"]).exit_code == 0
     assert (folder / "colorfilters").read_text() != "mine"
+
+
+LEASING = """
+def topology(net):
+    ipam = {"driver": "dhcp", "options": {"probe": "off", "lease_time": "infinite"}}
+    lan = net.networks.create("lan", subnet="10.5.0.0/24", ipam=ipam)
+    net.host.containers.run("web", network=lan, mac_address="02:00:00:00:00:01")
+    net.capture("x.pcapng")
+"""
+
+
+def test_show_says_that_an_address_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "demo.py").write_text(LEASING)
+    done = CliRunner().invoke(app, ["show", str(tmp_path / "demo.py")])
+    lines = [line.strip("│├└─ ").rstrip() for line in done.output.splitlines()]
+    assert any(line.startswith("network lan  bridge") and line.endswith("addresses by DHCP") for line in lines)
+    assert "container web  eth0  waiting for a DHCP lease  02:00:00:00:00:01" in lines
+
+
+def test_show_leases_runs_the_topology_and_shows_who_has_which_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo.py").write_text(LEASING)
+    done = CliRunner().invoke(app, ["show", "demo.py", "--leases"])
+    (line,) = [line.split() for line in done.output.splitlines() if "web" in line]
+    assert line[:6] == ["10.5.0.2", "web", "02:00:00:00:00:01", "bound", "for", "ever"]
+    assert [file.name for file in tmp_path.iterdir()] == ["demo.py"]
+
+
+def test_show_leases_can_be_stopped_early_and_until_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo.py").write_text(LEASING)
+    done = CliRunner().invoke(app, ["show", "demo.py", "--leases", "--until", "1us"])
+    assert (done.exit_code, done.output) == (0, "no DHCP server has leased an address\n")
+    done = CliRunner().invoke(app, ["show", "demo.py", "--until", "1us"])
+    assert (done.exit_code, done.output) == (2, "emu: --until: nothing is run without --leases\n")

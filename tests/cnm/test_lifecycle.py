@@ -79,7 +79,10 @@ def test_a_stopped_container_leaves_nothing_behind(engine: str) -> None:
         {"options": {"com.docker.network.bridge.enable_ic": "false"}},
         {"driver": "overlay"},
         {"ipv6": True},
-        {"ipam": "dhcp"},
+        {"ipam": "etcd"},
+        {"ipam": {"driver": "dhcp", "options": {"lease_time": "1s"}}},
+        {"ipam": {"driver": "dhcp", "options": {"static": "10.9.0.5"}}},
+        {"ipam": "dhcp", "internal": True, "options": {"com.docker.network.bridge.inhibit_ipv4": "true"}},
         {"aux_addresses": {"DefaultGatewayIPv4": "10.9.0.1"}, "subnet": "10.2.0.0/24"},
     ],
 )
@@ -335,12 +338,38 @@ def test_the_engine_api_s_ipam_object_is_checked_as_the_daemon_checks_it() -> No
         with pytest.raises(InvalidValue) as caught:
             controller.create_network("rg", ipam={"Config": [entry | extra]})
         assert str(caught.value) == f"invalid network config:\n{text}"
-    with pytest.raises(InvalidValue, match='ipam: unknown key "config"'):
-        controller.create_network("rg", ipam={"config": []})
+    with pytest.raises(InvalidValue, match='ipam: unknown key "configs"; known keys are Config, Driver, Options'):
+        controller.create_network("rg", ipam={"configs": []})
+    with pytest.raises(InvalidValue, match='ipam: the key "Config" is given twice'):
+        controller.create_network("rg", ipam={"config": [], "Config": []})
     network = controller.create_network(
         "ok", ipam={"Driver": "default", "Options": {"com.docker.network.ipam.serial": "true"}, "Config": [entry]}
     )
     assert network.attrs["IPAM"]["Options"] == {"com.docker.network.ipam.serial": "true"}
+
+
+def test_the_small_keys_of_compose_files_mean_the_same() -> None:
+    small = {
+        "subnet": "10.67.0.0/24",
+        "ip_range": "10.67.0.64/26",
+        "gateway": "10.67.0.9",
+        "aux_addresses": {"a": "10.67.0.70"},
+    }
+    network = Lab("29").controller.create_network(
+        "ok", ipam={"driver": "default", "options": {"com.docker.network.ipam.serial": True}, "config": [small]}
+    )
+    assert network.attrs["IPAM"] == {
+        "Driver": "default",
+        "Options": {"com.docker.network.ipam.serial": "true"},
+        "Config": [
+            {
+                "Subnet": "10.67.0.0/24",
+                "IPRange": "10.67.0.64/26",
+                "Gateway": "10.67.0.9",
+                "AuxiliaryAddresses": {"a": "10.67.0.70"},
+            }
+        ],
+    }
 
 
 def test_default_pools_avoid_the_host_s_routes_with_a_next_hop_in_20_10_only() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,8 @@ from emu.cnm.network import Network
 from emu.cnm.sandbox import Sandbox
 from emu.kernel.errors import Conflict, InvalidValue, NotFound
 from tests.cnm.lab import Lab
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class LeasingIpam:
@@ -263,6 +267,50 @@ def test_an_installed_package_brings_drivers_by_entry_points(monkeypatch: pytest
     with pytest.raises(NotFound, match='plugin "missing" not found'):
         lab.controller.create_network("three", ipam="missing")
     assert metadata.entry_points(group="emu.ipam_drivers", name="missing") is not None
+
+
+def test_the_address_manager_of_the_documentation_works_as_an_installed_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = (REPOSITORY / "docs" / "dhcp.md").read_text()
+    (module,) = [text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class EvenAddresses" in text]
+    (declaration,) = re.findall(r"^even = \"(\w+:\w+)\"$", page, re.MULTILINE)
+    (tmp_path / f"{declaration.partition(':')[0]}.py").write_text(module)
+    metadata_folder = tmp_path / "even_addresses-1.0.dist-info"
+    metadata_folder.mkdir()
+    (metadata_folder / "METADATA").write_text("Metadata-Version: 2.1\nName: even-addresses\nVersion: 1.0\n")
+    (metadata_folder / "entry_points.txt").write_text(f"[emu.ipam_drivers]\neven = {declaration}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lab = Lab()
+    lab.controller.create_network("lan", ipam={"driver": "even"}, subnet="10.5.0.0/24")
+    containers = [lab.container(name, "lan") for name in ("web", "db")]
+    addresses = [container.sandbox.endpoints[0].address for container in containers if container.sandbox is not None]
+    assert [str(address) for address in addresses] == ["10.5.0.2/24", "10.5.0.4/24"]
+    containers[0].stop()
+    again = lab.container("cache", "lan")
+    assert again.sandbox is not None
+    assert str(again.sandbox.endpoints[0].address) == "10.5.0.2/24"
+
+
+def test_a_lease_that_is_lost_is_taken_out_and_another_one_can_come() -> None:
+    lab = Lab()
+    lab.controller.create_network("lan", ipam=LeasingIpam(), subnet="192.0.2.0/24")
+    container, asker = lab.container("web", "lan"), lab.container("asker", "lan")
+    assert container.sandbox is not None
+    assert asker.sandbox is not None
+    endpoint, namespace = container.sandbox.endpoints[0], container.sandbox.namespace
+    with pytest.raises(Conflict, match="endpoint web of network lan has no address"):
+        endpoint.unbind(Pending("expired"))
+    endpoint.bind("192.0.2.77/24")
+    endpoint.unbind(Pending("expired"))
+    assert (endpoint.address, endpoint.pending) == (None, Pending("expired"))
+    assert namespace.addresses(namespace.device("eth0")) == []
+    assert namespace.routes.text() == ""
+    assert lab.controller.resolve(asker.sandbox, "web") == []
+    endpoint.bind("192.0.2.78/24")
+    assert lab.controller.resolve(asker.sandbox, "web") == ["192.0.2.78"]
+    assert "default via 192.0.2.1 dev eth0" in namespace.routes.text()
+    container.stop()
 
 
 def test_a_fixed_address_is_passed_to_the_address_manager() -> None:

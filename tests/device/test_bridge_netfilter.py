@@ -20,6 +20,7 @@ class Hooks:
 
     def __init__(self, depends_on_ports_only: bool) -> None:
         self.verdict_depends_on_ports_only = depends_on_ports_only
+        self.forwards_all = False
         self.allow = True
         self.asked: list[tuple[str, str]] = []
         self.pre_routed: list[str] = []
@@ -100,6 +101,15 @@ def test_a_forbidden_pair_stays_forbidden_and_is_learned_all_the_same():
     lan.run()
     assert lan.listeners() == set()
     assert "02:00:00:00:00:31 dev p1" in lan.bridge.fdb.text()
+
+
+def test_flooding_asks_nothing_when_all_may_pass():
+    lan, hooks = filtered_lan()
+    hooks.forwards_all = True
+    lan[1].broadcast()
+    lan.run()
+    assert hooks.asked == []
+    assert lan.listeners() == {2, 3}
 
 
 def test_flooding_asks_for_every_egress_port():

@@ -149,6 +149,7 @@ class PassingHooks:
     """Netfilter hooks that let everything pass."""
 
     verdict_depends_on_ports_only = True
+    forwards_all = True
 
     def pre_routing(self, frame, port):
         return frame

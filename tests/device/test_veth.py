@@ -149,3 +149,23 @@ def test_a_multicast_mac_is_refused_in_the_kernels_words():
     assert str(caught.value) == (
         'error setting interface "veth9838b99" MAC to "01:00:5e:33:44:55": cannot assign requested address'
     )
+
+
+def test_the_last_frame_of_a_device_is_over_when_the_call_returns_even_on_a_slow_line():
+    pair = Pair()
+    pair.a.set(delay="1s", rate="1kbit")
+    shown: list[tuple[str, int]] = []
+    pair.a.add_tap(lambda now_ns, frame, direction: shown.append(("a", direction)))
+    pair.b.add_tap(lambda now_ns, frame, direction: shown.append(("b", direction)))
+    frame = Frame(data_to(mac(2), mac(1), 60), 7)
+    pair.a.transmit_last(frame)
+    pair.a.delete()
+    assert pair.received == [(0, frame)]
+    assert shown == [("a", DIRECTION_OUT), ("b", DIRECTION_IN)]
+    assert (pair.a.tx_packets, pair.a.tx_bytes, pair.b.rx_packets) == (1, 60, 1)
+
+
+def test_the_last_frame_of_a_device_that_is_down_is_counted_as_any_other():
+    pair = Pair(up=False)
+    pair.a.transmit_last(Frame(data_to(mac(2), mac(1)), 7))
+    assert (pair.received, pair.a.tx_dropped) == ([], 1)

@@ -7,6 +7,7 @@ What must be equal is everything that is not listed here. The lists:
   emulated values must correspond one to one through all captures of a scenario: where the recording shows the same
   MAC address, ICMP id, port or IP id again, so must the emulation, and where it differs, so must the emulation.
 * `IGNORED_FIELDS`: what cannot be compared, each with the reason.
+* TCP: sequence numbers are relative, timestamps are compared by what they echo (`tests.golden.tcp_fields`).
 * Times: frames that a timer of at least 100 ms causes (a repeated ARP request, the next ping, the next announcement,
   the next rate-limited ICMP error, the confirmation of a neighbour) must come after the same time within 5 %.
 """
@@ -19,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Fields = dict[str, Any]
+from tests.golden.fields import Fields, decode
+from tests.golden.tcp_fields import flag_text, flow, make_relative, payload_length, timestamp_difference
 
 TIMER_NS = 100_000_000
 TOLERANCE_PERCENT = 5
@@ -39,12 +41,17 @@ MAPPED_FIELDS = {
     "icmp.id": "icmp id",
     "udp.source_port": "port",
     "udp.destination_port": "port",
+    "tcp.source_port": "port",
+    "tcp.destination_port": "port",
     "ip.id": "ip id",
 }
 """Field -> the pool of values it belongs to; fields of quoted packets belong to the pools of their own names."""
 
 IGNORED_FIELDS = {
     "udp.checksum": "recorded with checksum offload: the recording shows an unfinished checksum",
+    "tcp.checksum": "the same, or the recording was cut behind the headers",
+    "tcp.tsval": "counts from a random start; compared by `timestamp_difference`",
+    "tcp.tsecr": "the same",
     "icmp.time": "the clock time at the head of ping's data",
 }
 
@@ -61,7 +68,6 @@ LATER_WORK: dict[str, Callable[[bytes], bool]] = {
     "IPv6, with MLD and neighbour discovery": lambda data: data[12:14] == b"\x86\xdd",
     "IGMP": lambda data: data[12:14] == b"\x08\x00" and data[23] == 2,
     "mDNS": _is_mdns,
-    "TCP": lambda data: data[12:14] == b"\x08\x00" and data[23] == 6,
 }
 """Name -> whether a frame belongs to it. May only shrink."""
 
@@ -98,13 +104,25 @@ def read_pcap(path: Path) -> list[tuple[int, bytes]]:
     return packets
 
 
+def snap_length(path: Path) -> int:
+    """Return how many bytes of each frame a capture kept at most (`tcpdump -s`)."""
+    return int(struct.unpack_from("<I", path.read_bytes()[:24], 16)[0])
+
+
+def cut(packets: Iterable[tuple[int, bytes]], length: int) -> list[tuple[int, bytes]]:
+    """Cut frames as a capture with that snap length does."""
+    return [(time_ns, data[:length]) for time_ns, data in packets]
+
+
 def compared(packets: Iterable[tuple[int, bytes]]) -> list[Seen]:
     """Decode what is compared and leave out the protocols of `LATER_WORK`."""
-    return [
+    frames = [
         Seen(time_ns, decode(data))
         for time_ns, data in packets
         if not any(belongs(data) for belongs in LATER_WORK.values())
     ]
+    make_relative(frames)
+    return frames
 
 
 def in_order_of_senders(frames: Sequence[Seen]) -> list[Seen]:
@@ -128,96 +146,6 @@ def in_order_of_senders(frames: Sequence[Seen]) -> list[Seen]:
 
 def _by_sender(seen: Seen) -> tuple[bool, str]:
     return seen.fields["arp.operation"] != "request", seen.fields["arp.sender_ip"]
-
-
-def decode(data: bytes) -> Fields:
-    """Return the fields of an Ethernet frame, by dotted names."""
-    fields: Fields = {"eth.dst": data[:6], "eth.src": data[6:12], "eth.type": data[12:14].hex(), "length": len(data)}
-    if data[12:14] == b"\x08\x06":
-        _decode_arp(data[14:], fields)
-    elif data[12:14] == b"\x08\x00":
-        _decode_ipv4(data[14:], fields, "")
-    else:
-        fields["payload"] = data[14:]
-    return fields
-
-
-def _decode_arp(data: bytes, fields: Fields) -> None:
-    fields["arp.types"] = data[:6].hex()
-    fields["arp.operation"] = {1: "request", 2: "reply"}.get(data[7], data[6:8].hex())
-    fields["arp.sender_mac"] = data[8:14]
-    fields["arp.sender_ip"] = _dotted(data[14:18])
-    fields["arp.target_mac"] = data[18:24]
-    fields["arp.target_ip"] = _dotted(data[24:28])
-    fields["arp.rest"] = data[28:].hex()
-
-
-def _decode_ipv4(data: bytes, fields: Fields, prefix: str) -> None:
-    header_length = (data[0] & 0x0F) * 4
-    flags = data[6] << 8 | data[7]
-    total_length = int.from_bytes(data[2:4], "big")
-    offset = (flags & 0x1FFF) * 8
-    more = bool(flags & 0x2000)
-    fields[prefix + "ip.version_and_header_length"] = data[0]
-    fields[prefix + "ip.tos"] = data[1]
-    fields[prefix + "ip.length"] = total_length
-    fields[prefix + "ip.id"] = int.from_bytes(data[4:6], "big")
-    fields[prefix + "ip.df"] = bool(flags & 0x4000)
-    fields[prefix + "ip.mf"] = more
-    fields[prefix + "ip.offset"] = offset
-    fields[prefix + "ip.ttl"] = data[8]
-    fields[prefix + "ip.protocol"] = data[9]
-    fields[prefix + "ip.checksum"] = _checksum_verdict(data[:header_length])
-    fields[prefix + "ip.src"] = _dotted(data[12:16])
-    fields[prefix + "ip.dst"] = _dotted(data[16:20])
-    fields[prefix + "ip.options"] = data[20:header_length].hex()
-    payload = data[header_length:] if prefix else data[header_length:total_length]
-    if not prefix:
-        fields["ip.trailer"] = data[total_length:].hex()
-    complete = not more and not offset and len(payload) == total_length - header_length
-    if offset:
-        fields[prefix + "ip.payload"] = payload
-    elif data[9] == 1:
-        _decode_icmp(payload, fields, prefix, complete)
-    elif data[9] == 17:
-        _decode_udp(payload, fields, prefix, data, complete)
-    else:
-        fields[prefix + "ip.payload"] = payload
-
-
-def _decode_icmp(data: bytes, fields: Fields, prefix: str, complete: bool) -> None:
-    fields[prefix + "icmp.type"] = data[0]
-    fields[prefix + "icmp.code"] = data[1]
-    if complete:
-        fields[prefix + "icmp.checksum"] = _checksum_verdict(data)
-    if data[0] in (0, 8):
-        fields[prefix + "icmp.id"] = int.from_bytes(data[4:6], "big")
-        fields[prefix + "icmp.sequence"] = int.from_bytes(data[6:8], "big")
-        time_length = 16 if any(data[24:]) else 4  # iputils writes a timeval, BusyBox microseconds
-        fields[prefix + "icmp.time"] = data[8 : 8 + time_length]
-        fields[prefix + "icmp.data"] = data[8 + time_length :]
-    else:
-        fields[prefix + "icmp.rest_of_header"] = data[4:8].hex()
-        _decode_ipv4(data[8:], fields, prefix + "quoted.")
-
-
-def _decode_udp(data: bytes, fields: Fields, prefix: str, packet: bytes, complete: bool) -> None:
-    fields[prefix + "udp.source_port"] = int.from_bytes(data[0:2], "big")
-    fields[prefix + "udp.destination_port"] = int.from_bytes(data[2:4], "big")
-    fields[prefix + "udp.length"] = int.from_bytes(data[4:6], "big")
-    if complete:
-        pseudo = packet[12:20] + b"\0\x11" + data[4:6]
-        fields[prefix + "udp.checksum"] = _checksum_verdict(pseudo + data)
-    fields[prefix + "udp.payload"] = data[8:]
-
-
-def _checksum_verdict(data: bytes) -> str:
-    words = struct.unpack(f">{(len(data) + 1) // 2}H", data + bytes(len(data) % 2))
-    return "good" if sum(words) % 0xFFFF == 0 else "bad"
-
-
-def _dotted(address: bytes) -> str:
-    return ".".join(map(str, address))
 
 
 # -- comparing --------------------------------------------------------------------------------------------------------
@@ -279,6 +207,10 @@ def difference(
         text = _time_difference(recorded, emulated, index)
         if text:
             return f"{name}: frame {index + 1} {text}\n" + _two_columns(recorded, emulated, index)
+    wrong_timestamp = timestamp_difference(recorded, emulated)
+    if wrong_timestamp is not None:
+        index, text = wrong_timestamp
+        return f"{name}: frame {index + 1} {text}\n" + _two_columns(recorded, emulated, index)
     return _ip_id_difference(name, recorded, emulated)
 
 
@@ -305,6 +237,8 @@ def _conversation(fields: Fields) -> tuple[Any, ...]:
     """Return what frames have in common that one timer repeats."""
     if "arp.operation" in fields:
         return fields["eth.src"], fields["eth.dst"], fields["arp.operation"], fields["arp.target_ip"]
+    if "tcp.flags" in fields:
+        return (*flow(fields), fields["tcp.flags"], payload_length(fields) > 0)
     if "ip.src" in fields:
         parts = [fields["eth.src"], fields["ip.src"], fields["ip.dst"], fields["ip.protocol"], fields["ip.offset"]]
         if "icmp.type" in fields:
@@ -337,7 +271,7 @@ def _cause(frames: Sequence[Seen], index: int) -> int | None:
     for earlier in range(index - 1, -1, -1):
         if _conversation(frames[earlier].fields) == key:
             gap_ns = now_ns - frames[earlier].time_ns
-            if gap_ns <= RELATED_NS:
+            if gap_ns <= RELATED_NS or "tcp.flags" in fields:
                 return earlier if gap_ns >= TIMER_NS else None
             break
     if fields.get("arp.operation") == "request" and fields["eth.dst"] not in FIXED_MACS:
@@ -354,19 +288,20 @@ def _cause(frames: Sequence[Seen], index: int) -> int | None:
 
 
 def _ip_id_difference(name: str, recorded: Sequence[Seen], emulated: Sequence[Seen]) -> str | None:
-    """IP ids of one UDP socket count up by one; those of ICMP to one destination only ever grow (FACT 33)."""
+    """IP ids of one TCP or UDP socket count up by one; those of ICMP to one destination only ever grow (FACT 33)."""
     last: dict[tuple[Any, ...], tuple[int, int]] = {}
     for index, (one, other) in enumerate(zip(recorded, emulated, strict=True)):
         fields = one.fields
         if not fields.get("ip.id") or fields["ip.offset"]:
             continue
-        key = (fields["ip.src"], fields["ip.dst"], fields["ip.protocol"], fields.get("udp.source_port"))
+        ports = fields.get("udp.source_port"), fields.get("tcp.source_port"), fields.get("tcp.destination_port")
+        key = (fields["ip.src"], fields["ip.dst"], fields["ip.protocol"], *ports)
         before = last.get(key)
         last[key] = fields["ip.id"], other.fields["ip.id"]
         if before is None:
             continue
         step, our_step = (fields["ip.id"] - before[0]) & 0xFFFF, (other.fields["ip.id"] - before[1]) & 0xFFFF
-        if fields["ip.protocol"] == 17 and step == 1 != our_step:
+        if fields["ip.protocol"] in (6, 17) and step == 1 != our_step:
             return f"{name}: frame {index + 1}: the IP id grows by {our_step}; recorded was 1"
         if fields["ip.protocol"] == 1 and 0 < step < 0x1000 and not 0 < our_step < 0x1000:
             return f"{name}: frame {index + 1}: the IP id goes from {before[1]} to {other.fields['ip.id']}"
@@ -410,6 +345,9 @@ def _one_line(frames: Sequence[Seen], index: int) -> str:
             what += f" frag {fields['ip.offset']}{'+' if fields['ip.mf'] else ''}"
         if "icmp.type" in fields:
             what += f" icmp {fields['icmp.type']}/{fields['icmp.code']} seq {fields.get('icmp.sequence', '-')}"
+        elif "tcp.flags" in fields:
+            what += f" tcp {flag_text(fields['tcp.flags'])} {fields['tcp.sequence']}({payload_length(fields)})"
+            what += f" ack {fields['tcp.acknowledgment']} win {fields['tcp.window']}"
         elif "udp.length" in fields:
             what += f" udp {fields['udp.source_port']} > {fields['udp.destination_port']}"
     else:

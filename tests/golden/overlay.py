@@ -11,8 +11,10 @@ from typing import Any
 import emu
 from emu.capture.interface import InterfaceInfo
 from emu.kernel.tap import Tap, TappedFrame
-from tests.golden.compare import Correspondence, Seen, decode, difference, read_pcap
+from tests.golden.compare import Correspondence, Seen, cut, difference, read_pcap, snap_length
+from tests.golden.fields import decode
 from tests.golden.recording import DAY_NS, FOLDER, SECOND, Recording
+from tests.golden.tcp_fields import make_relative, payload_length
 
 SEED = 1
 VXLAN_PORT = 4789
@@ -151,43 +153,61 @@ class Swarm:
         first: the file with which the run began, when it is another one than that of o1's eth0.
         last, begin: the lines of the transcript at which the comparison ends and, unless with the capture, begins.
         """
+        recorded, emulated = self.both(scenario, point, first, last, begin)
+        label = f"{self.engine} {scenario}-{point}"
+        text = difference(label, recorded, emulated, self.correspondence, bytes.fromhex("0242"))
+        assert text is None, "\n" + str(text)
+
+    def both(
+        self,
+        scenario: str,
+        point: str,
+        first: str | None = None,
+        last: str = "captures stopped",
+        begin: str | None = None,
+    ) -> tuple[list[Seen], list[Seen]]:
+        """What is compared at a capture point, recorded and emulated; the parameters are those of `check`."""
         after = first or f"{scenario}-o1-eth0.pcap"
         begin_ns = self.when(begin or f"{scenario}-{point}.pcap", 0, after)
         began_ns = self.recording.time_of(begin, after) if begin else 0
         logged_ns = self.recording.time_of(last, f"{scenario}-{point}.pcap")
         end_ns = BEGIN_NS + logged_ns - self.recording.time_of(after)
-        packets = read_pcap(self.folder / f"{scenario}-{point}.pcap")
+        path = self.folder / f"{scenario}-{point}.pcap"
+        packets = read_pcap(path)
         recorded = overlay_frames([p for p in packets if began_ns <= p[0] % DAY_NS < logged_ns], point)
-        packets = self.taken.get(self.interface_of(point), [])
-        emulated = overlay_frames([p for p in packets if begin_ns <= p[0] < end_ns], point)
-        label = f"{self.engine} {scenario}-{point}"
-        text = difference(label, recorded, emulated, self.correspondence, bytes.fromhex("0242"))
-        assert text is None, "\n" + str(text)
+        packets = [p for p in self.taken.get(self.interface_of(point), []) if begin_ns <= p[0] < end_ns]
+        assert all(decode(data).get("tcp.checksum") != "bad" for _, data in packets), f"{scenario}-{point}: checksum"
+        return recorded, overlay_frames(cut(packets, snap_length(path)), point)
+
+    def said(self, capture: str, length: int) -> bytes:
+        """The payload of the first recorded segment with so many bytes; what the capture cut off is blank."""
+        frames = overlay_frames(read_pcap(self.folder / f"{capture}.pcap"), capture)
+        segments = (seen.fields for seen in frames if "tcp.flags" in seen.fields)
+        payload: bytes = next(fields["tcp.payload"] for fields in segments if payload_length(fields) == length)
+        return payload.ljust(length)
 
 
 def overlay_frames(packets: list[tuple[int, bytes]], point: str) -> list[Seen]:
     """Decode what is compared.
 
-    On the underlay only VXLAN without TCP inside: the swarm's own traffic (TCP 2377, TCP and UDP 7946) and the hosts'
-    ARP are not emulated, or depend on it. Elsewhere IPv6 and IGMP are left out, as emu does not speak them yet.
+    On the underlay only VXLAN: the swarm's own traffic (TCP 2377, TCP and UDP 7946) and hosts' ARP are not emulated,
+    or depend on it. Elsewhere IPv6 and IGMP are left out, as emu does not speak them yet.
     """
-    if point == "underlay":
-        return [Seen(time_ns, decode_vxlan(data)) for time_ns, data in packets if is_vxlan(data) and not has_tcp(data)]
-    return [
-        Seen(time_ns, decode(data))
-        for time_ns, data in packets
-        if data[12:14] != b"\x86\xdd" and not (data[12:14] == b"\x08\x00" and data[23] == 2)
-    ]
+    if point.endswith("underlay"):
+        frames = [Seen(time_ns, decode_vxlan(data)) for time_ns, data in packets if is_vxlan(data)]
+    else:
+        frames = [
+            Seen(time_ns, decode(data))
+            for time_ns, data in packets
+            if data[12:14] != b"\x86\xdd" and not (data[12:14] == b"\x08\x00" and data[23] == 2)
+        ]
+    make_relative(frames)
+    return frames
 
 
 def is_vxlan(data: bytes) -> bool:
     """Whether a frame is UDP to VXLAN's port."""
     return data[12:14] == b"\x08\x00" and data[23] == 17 and int.from_bytes(data[36:38], "big") == VXLAN_PORT
-
-
-def has_tcp(data: bytes) -> bool:
-    """Whether the inner packet of a VXLAN frame is TCP."""
-    return data[OUTER_LENGTH + 12 : OUTER_LENGTH + 14] == b"\x08\x00" and data[OUTER_LENGTH + 23] == 6
 
 
 def decode_vxlan(data: bytes) -> dict[str, Any]:
@@ -202,7 +222,8 @@ def decode_vxlan(data: bytes) -> dict[str, Any]:
     fields["outer.vxlan"] = data[42:50].hex()
     fields["outer.udp.length"] = outer["udp.length"]
     fields["outer.udp.has_checksum"] = data[40:42] != b"\0\0"
-    fields["quoted.udp.checksum"] = outer["udp.checksum"]  # recorded with checksum offload, as in `IGNORED_FIELDS`
+    if "udp.checksum" in outer:  # the frame was not cut
+        fields["quoted.udp.checksum"] = outer["udp.checksum"]  # recorded with checksum offload, as in `IGNORED_FIELDS`
     fields["quoted.udp.source_port"] = outer["udp.source_port"]
     return fields
 

@@ -10,7 +10,18 @@ from pathlib import Path
 import emu
 from emu.capture.interface import InterfaceInfo
 from emu.kernel.tap import Tap, TappedFrame
-from tests.golden.compare import Correspondence, compared, difference, in_order_of_senders, read_pcap
+from tests.golden.compare import (
+    Correspondence,
+    Seen,
+    compared,
+    cut,
+    difference,
+    in_order_of_senders,
+    read_pcap,
+    snap_length,
+)
+from tests.golden.fields import decode
+from tests.golden.tcp_fields import payload_length
 
 ENGINES = ("20.10", "28", "29")
 FOLDER = Path(__file__).parent
@@ -167,6 +178,31 @@ class Run:
             return next(name for name in self.taken if name.startswith("host1:veth"))  # c1 was the first
         return point.replace("-", ":")
 
+    def both(self, point: str, scenario: str | None = None) -> tuple[list[Seen], list[Seen]]:
+        """Return what is compared of a capture point during a scenario: recorded and emulated."""
+        name = scenario or self.scenario
+        logged_ns = self.recording.time_of(f"{name}-docker0.pcap")
+        stopped_ns = self.recording.time_of("captures stopped", after=f"{name}-docker0.pcap")
+        first_ns, last_ns = self.when(logged_ns), self.when(stopped_ns)
+        path = self.recording.folder / f"{name}-{point}.pcap"
+        recorded = compared(read_pcap(path))
+        packets = [packet for packet in self.taken[self.interface_of(point)] if first_ns <= packet[0] < last_ns]
+        assert all(decode(data).get("tcp.checksum") != "bad" for _, data in packets), f"{name}-{point}: checksum"
+        emulated = compared(cut(packets, snap_length(path)))
+        assert len(emulated) == len(packets), f"{name}-{point}: emu speaks a protocol that the comparison leaves out"
+        return recorded, emulated
+
+    def frames(self, point: str) -> list[Seen]:
+        """Return what is compared of a capture point in the emulation."""
+        return self.both(point)[1]
+
+    def said(self, capture: str, length: int) -> bytes:
+        """Return the payload of the first recorded segment with so many bytes; what the capture cut off is blank."""
+        frames = compared(read_pcap(self.recording.folder / f"{capture}.pcap"))
+        segments = (seen.fields for seen in frames if "tcp.flags" in seen.fields)
+        payload: bytes = next(fields["tcp.payload"] for fields in segments if payload_length(fields) == length)
+        return payload.ljust(length)
+
     def check(
         self,
         point: str,
@@ -180,13 +216,7 @@ class Run:
             CPUs (a4 was recorded the other way round than a8) and on when a reply is counted as work of its own.
         """
         name = scenario or self.scenario
-        logged_ns = self.recording.time_of(f"{name}-docker0.pcap")
-        stopped_ns = self.recording.time_of("captures stopped", after=f"{name}-docker0.pcap")
-        first_ns, last_ns = self.when(logged_ns), self.when(stopped_ns)
-        recorded = compared(read_pcap(self.recording.folder / f"{name}-{point}.pcap"))
-        packets = [packet for packet in self.taken[self.interface_of(point)] if first_ns <= packet[0] < last_ns]
-        emulated = compared(packets)
-        assert len(emulated) == len(packets), f"{name}-{point}: emu speaks a protocol that the comparison leaves out"
+        recorded, emulated = self.both(point, name)
         silent = (self.recording.engine, name, point) in SILENT
         assert bool(recorded) is not silent, f"{name}-{point}: {len(recorded)} frames recorded are compared"
         if crossing:

@@ -25,6 +25,7 @@ from tests.golden.recording import (
     Recording,
     Run,
 )
+from tests.golden.tcp_programs import WINDOW_SCALE_10
 
 C2 = "172.17.0.3"
 GATEWAY = "172.17.0.1"
@@ -137,6 +138,15 @@ def closed_port_client(run: Run, counts: range, wait_ns: int, refused: list[int]
         socket.close()
 
 
+def tcp_client(run: Run, port: int, refused: list[int]) -> Generator[Any, Any, None]:
+    """Connect to a port nobody listens on."""
+    socket = run.container("c1").namespace.tcp_socket()
+    try:
+        yield socket.connect(C2, port)
+    except ConnectionRefusedError:
+        refused.append(port)
+
+
 @engines
 def test_udp_to_open_and_closed_ports_and_the_rate_limit_of_icmp_errors(recording: Recording) -> None:
     after = "a4-udp-tcp-closed-c2-eth0.pcap"
@@ -147,6 +157,7 @@ def test_udp_to_open_and_closed_ports_and_the_rate_limit_of_icmp_errors(recordin
         reachable_s=60,
         clock_scenario="a4-udp-closed-burst",
     )
+    run.container("c1").namespace.sysctl["net.ipv4.tcp_rmem_max"] = WINDOW_SCALE_10
     # in 20.10 the two had been silent for 45 s, in 28 and 29 they had just exchanged a megabyte
     run.container("c1").ping(C2, count=1, at=(5 if recording.engine == "20.10" else 90) * SECOND)
     refused: list[int] = []
@@ -161,6 +172,9 @@ def test_udp_to_open_and_closed_ports_and_the_rate_limit_of_icmp_errors(recordin
     start("c1# python3", lambda: echo_client(run), "c1", "c2# timeout 5")
     single_ns = run.when(recording.time_of("c1# python3", after, nth=1), PYTHON_NS)
     run.net.at(single_ns, lambda: run.container("c1").spawn(closed_port_client(run, range(1), SECOND, [])))
+    refused_tcp: list[int] = []
+    start("nc\\ -w", lambda: tcp_client(run, 9998, refused_tcp), "c1", after, DOCKER_EXEC_NS)
+    start("c1# curl", lambda: tcp_client(run, 9997, refused_tcp), "c1", after, PROCESS_NS)
     start(
         "c1# python3",
         lambda: closed_port_client(run, range(60), 50_600_000, refused),
@@ -173,6 +187,7 @@ def test_udp_to_open_and_closed_ports_and_the_rate_limit_of_icmp_errors(recordin
         for point in POINTS:
             run.check(point, scenario, crossing=True)
     assert refused == [0, 1, 2, 3, 4, 5, 26, 47]
+    assert refused_tcp == [9998, 9997]
 
 
 # -- a5: nobody there ------------------------------------------------------------------------------------------------
@@ -187,11 +202,17 @@ def test_an_unused_address_is_asked_for_three_times_and_then_unreachable(recordi
     )
     iputils = ping(run, PROCESS_NS, "ping -c 5 -W 2", "172.17.0.78", after, count=5, timeout="2s")
 
-    def curl() -> None:  # TCP comes later; the question who has the address is the same
-        socket = run.container("c1").namespace.udp_socket()
-        socket.sendto(b"", ("172.17.0.79", 80))
+    started_ns = run.command("curl -sS --max-time 10", PROCESS_NS, after=after)
+    failures: list[tuple[str, int]] = []
 
-    run.net.at(run.command("curl -sS --max-time 10", PROCESS_NS, after=after), curl)
+    def curl() -> Generator[Any, Any, None]:
+        socket = run.container("c1").namespace.tcp_socket()
+        try:
+            yield socket.connect("172.17.0.79", 80)
+        except OSError as error:
+            failures.append((str(error.strerror), run.net.now - started_ns))
+
+    run.net.at(started_ns, lambda: run.container("c1").spawn(curl()))
     run.net.run()
     for point in POINTS:
         run.check(point)
@@ -200,6 +221,9 @@ def test_an_unused_address_is_asked_for_three_times_and_then_unreachable(recordi
     lines = recording.output_of("ping -c 5 -W 2", after).splitlines()
     recorded = "\n".join(line for line in lines if not line.startswith("172.17.")) + "\n"
     assert_same_text(iputils.result.text, recorded.replace("pipe 4", "pipe 3"))
+    ((text, waited_ns),) = failures
+    assert text == "No route to host"
+    assert waited_ns == pytest.approx(3_057_000_000, rel=0.02)
 
 
 # -- a6: TTL, a7: MTU ------------------------------------------------------------------------------------------------

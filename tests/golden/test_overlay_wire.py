@@ -16,11 +16,12 @@ from tests.golden.overlay import (
     WORKER,
     Swarm,
     decode_vxlan,
-    has_tcp,
     is_vxlan,
     overlay_frames,
 )
 from tests.golden.recording import DAY_NS, DOCKER_EXEC_NS, DOCKER_RUN_NS, PROCESS_NS, SECOND
+from tests.golden.tcp_fields import SYN
+from tests.golden.tcp_programs import WINDOW_SCALE_10, curl_request, http_client, http_server
 
 swarms = pytest.mark.parametrize(
     ("engine", "cost"), [(engine, cost) for engine in ENGINES for cost in ("linux", "none")]
@@ -312,7 +313,7 @@ def test_outer_source_ports_tos_and_ttl(engine: str, cost: str) -> None:
     recorded = [
         (BEGIN_NS + time_ns % DAY_NS - origin_ns, decode_vxlan(data))
         for time_ns, data in read_pcap(swarm.folder / after)
-        if is_vxlan(data) and not has_tcp(data)
+        if is_vxlan(data)
     ]
     requests = [time_ns for time_ns, fields in recorded if fields.get("icmp.type") == 8]
     o1.ping("10.0.1.4", count=2, at=requests[0])
@@ -321,9 +322,24 @@ def test_outer_source_ports_tos_and_ttl(engine: str, cost: str) -> None:
     for time_ns, fields in recorded:
         if fields.get("udp.destination_port") == 9:
             net.at(time_ns, send_datagram, o1, fields["udp.source_port"])
+    replay_downloads(swarm, [time_ns for time_ns, fields in recorded if fields.get("tcp.flags") == SYN])
     net.run()
     swarm.check("f5-srcport", "underlay", after)
     assert {port for (pool, port) in swarm.correspondence.recorded_to_emulated if pool == "port"} >= {59161}
+
+
+def replay_downloads(swarm: Swarm, starts: list[int]) -> None:
+    """`for i in 1 2 3 4 5 6 7 8; do curl -s -o /dev/null http://10.0.1.4/small.txt; done`."""
+    net, o1, o2 = swarm.net, swarm.net.container("o1"), swarm.net.container("o2")
+    assert len(starts) == 8
+    for container in (o1, o2):
+        container.namespace.sysctl["net.ipv4.tcp_rmem_max"] = WINDOW_SCALE_10
+    header, body = swarm.said("f5-srcport-underlay", 210), swarm.said("f5-srcport-underlay", 25)
+    o2.spawn(http_server(net, o2.namespace, [header, body], connections=len(starts)))
+    question = curl_request("/small.txt", "10.0.1.4")
+    for time_ns in starts:
+        client = http_client(net, o1.namespace, "10.0.1.4", question, len(header + body), close_ns=300_000)
+        net.at(time_ns, lambda client=client: o1.spawn(client))
 
 
 def send_datagram(container: emu.Container, port: int) -> None:

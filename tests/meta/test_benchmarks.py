@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from benchmarks.ablations import VARIANTS
 from benchmarks.harness import capture_folder
 from benchmarks.peer_ns3 import find_ns3
-from benchmarks.settings import Setting
-from benchmarks.workloads import bridge_udp
+from benchmarks.settings import SEGMENT, BenchmarkError, Setting
+from benchmarks.workloads import bridge_udp, tcp_bulk
 from tests.capture.pcapng_reader import Packet, read_pcapng
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -143,6 +144,57 @@ def test_bridge_udp_makes_udp_checksums_exactly_when_asked(tmp_path, checksums):
             assert int.from_bytes(words, "big") % 65535 == 0
 
 
+@pytest.mark.parametrize("checksums", [[], ["--checksums"]], ids=["no checksums", "checksums"])
+def test_a_small_run_of_tcp_measures_every_capture_setting(tmp_path, checksums):
+    file = tmp_path / "results.json"
+
+    process = benchmarks("run", "tcp-bulk", "--count=100", "--rounds=1", "--json", str(file), *checksums)
+
+    assert process.returncode == 0, process.stderr
+    results = json.loads(file.read_text())["results"]
+    assert [result["capture"] for result in results] == ["none", "receiver"]
+    for result in results:
+        assert result.keys() >= REQUIRED
+        assert result["datagrams"] == 100
+    assert results[0]["capture_mib"] == 0 < results[1]["capture_mib"]
+
+
+def test_tcp_bulk_sends_every_byte_once_in_full_segments_at_the_rate_of_the_link(tmp_path):
+    prepared = tcp_bulk(Setting("tcp-bulk", "receiver", True, 300), tmp_path)
+    prepared.run()
+
+    assert prepared.received() == prepared.expected == 300
+    packets = [packet for packet in read_pcapng(tmp_path / "capture.pcapng").packets if packet.data[23] == 6]
+    to_receiver = [packet.data for packet in packets if packet.data[33] == 3 and not packet.data[47] & 2]  # no SYN
+    sizes = [int.from_bytes(data[16:18], "big") - 52 for data in to_receiver]
+    arrived = [packet.time_ns for packet in packets if len(packet.data) == 1514]
+    assert sum(sizes) == 300 * SEGMENT
+    assert len(arrived) >= 290, "the rest are the ends of 64 KiB pieces"
+    gaps = [later - earlier for earlier, later in pairwise(arrived)]
+    assert min(gaps) == 1514 * 8, "1 Gbit/s"
+    assert prepared.frame_hops() >= 300 * 3 + 100 * 3
+
+
+@pytest.mark.parametrize(("received", "message"), [(100 * SEGMENT, None), (99 * SEGMENT, "delivered 99 datagrams")])
+def test_the_peer_of_tcp_counts_bytes(tmp_path, received, message):
+    program = tmp_path / "peer"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n')
+    report = {"rx": received, "run_s": 3.3, "run_cpu_s": 3.3, "rss_mb": 1.0}
+    program.write_text(program.read_text() + f"echo '{json.dumps(report)}'\n")
+    program.chmod(0o755)
+    peer = find_ns3(str(program), "a stand-in")
+    setting = Setting("tcp-bulk", "receiver", True, 100)
+
+    if message is None:
+        assert peer.measure(setting, tmp_path).datagrams == 100
+    else:
+        with pytest.raises(BenchmarkError, match=message):
+            peer.measure(setting, tmp_path)
+
+    arguments = (tmp_path / "arguments").read_text().split()
+    assert {"--w=3", "--csum=1", "--cap=rx", f"--bytes={100 * SEGMENT}"} <= set(arguments)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_undone_design_choice_changes_the_speed_and_nothing_else(tmp_path, variant):
     captures = []
@@ -171,11 +223,14 @@ def test_a_full_run_stays_small_and_within_three_times_its_budget(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ and libns3-dev")
-def test_the_ns3_program_does_the_same_work():
+@pytest.mark.parametrize(
+    ("workload", "capture", "datagrams"), [("bridge-udp", "all", 101), ("tcp-bulk", "receiver", 100)]
+)
+def test_the_ns3_program_does_the_same_work(workload, capture, datagrams):
     peer = find_ns3()
     if peer is None:
         pytest.skip("ns-3 is not installed")
     with capture_folder() as folder:
-        measurement = peer.measure(Setting("bridge-udp", "all", True, 100), folder)
-    assert measurement.datagrams == 101
+        measurement = peer.measure(Setting(workload, capture, True, 100), folder)
+    assert measurement.datagrams == datagrams
     assert measurement.capture_mib > 0

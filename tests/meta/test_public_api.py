@@ -79,12 +79,15 @@ SIGNATURES: dict[str, tuple[Callable[..., Any], str]] = {
     "Container.stop": (emu.Container.stop, ""),
     "Container.start": (emu.Container.start, ""),
     "Container.remove": (emu.Container.remove, ""),
+    "Container.restart": (emu.Container.restart, ""),
+    "Container.serve_dhcp": (emu.Container.serve_dhcp, "interface='eth0' options"),
+    "Host.serve_dhcp": (emu.Host.serve_dhcp, "network options"),
     "Container.interface": (emu.Container.interface, "name"),
 }
 
 PROPERTIES = {
     emu.Emulation: "networks now host",
-    emu.Network: "name id attrs",
+    emu.Network: "name id attrs dhcp",
     emu.Container: "attrs namespace",
     emu.Task: "result unfinished waiting_for",
     Interface: "mac addresses counters statistics statistics_history",

@@ -10,6 +10,11 @@ import pytest
 from tests.helpers_tshark import complaints, needs_tshark
 from tests.scenarios.runs import NAMES, TOPOLOGIES, run_again, run_command, run_once
 
+FAILURES = {"dhcp_exhausted_pool": {"failed"}}
+"""Where a task that fails is what the topology shows."""
+MOVES = {"dhcp_exhausted_pool": "Duplicate IP address configured (10.0.0.10)"}
+"""Where an address goes from one container to another, which Wireshark takes for a conflict."""
+
 every = pytest.mark.parametrize("name", NAMES)
 
 
@@ -22,7 +27,7 @@ def test_it_does_what_it_expects_and_every_task_finishes(name: str) -> None:
     result = run_once(name).result
     assert result.ok
     assert result.expectations
-    assert {task.state for task in result.tasks} == {"finished"}
+    assert {task.state for task in result.tasks} - FAILURES.get(name, set()) == {"finished"}
 
 
 @every
@@ -64,11 +69,11 @@ def test_tshark_finds_no_malformed_frame_no_bad_checksum_and_no_expert_warning(n
     found = complaints(run_once(name).capture_path)
     # Every host has the same addresses on its own docker_gwbridge, and the capture is of several hosts.
     # A reset and a D-SACK are TCP's answers, not faults; HTTP is not put together.
-    usual = (
-        "Duplicate IP address configured (172.18.", "Connection reset (RST)", "D-SACK Sequence",
-        "Illegal characters found in header name",
+    expected = (
+        "Duplicate IP address configured (172.18.", MOVES.get(name, "Duplicate IP address configured (172.18."),
+        "Connection reset (RST)", "D-SACK Sequence", "Illegal characters found in header name",
     )  # fmt: skip
-    assert [line for line in found if not any(words in line for words in usual)] == []
+    assert [line for line in found if not any(text in line for text in expected)] == []
 
 
 @every

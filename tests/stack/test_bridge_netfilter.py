@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from emu.device.bridge import Bridge
+from emu.stack.forward_chain import ForwardRule
 from emu.stack.fragment import fragment_packet
 from emu.stack.namespace import Namespace
-from emu.stack.netfilter import ACCEPT, DROP, ForwardRule
 from emu.stack.output import build_packet
+from emu.stack.rule_chain import ACCEPT, DROP
 from emu.wire.frame import Frame
 from tests.stack.world import SECOND, Pinger, World
 

@@ -203,7 +203,8 @@ def test_the_cache_only_lowers_pins_at_552_and_expires() -> None:
 
 
 def test_the_forward_rules_decide_and_the_drop_has_a_reason() -> None:
-    from emu.stack.netfilter import DROP, ForwardRule
+    from emu.stack.forward_chain import ForwardRule
+    from emu.stack.rule_chain import DROP
 
     world, h1, r, _ = routed()
     r.filter.append(ForwardRule(DROP, in_device="eth0", out_device="eth1", destination="10.9.1.0/24"))

@@ -6,8 +6,8 @@ import pytest
 
 from emu.kernel.errors import InvalidValue, NotFound
 from emu.stack.input_chain import InputChain, InputRule
-from emu.stack.netfilter import ACCEPT, DROP
 from emu.stack.output import build_packet
+from emu.stack.rule_chain import ACCEPT, DROP
 from emu.wire.udp import build_udp
 from tests.stack.world import MS, Pinger, two_hosts
 

@@ -111,3 +111,22 @@ def test_an_address_is_not_needed_to_hear_unicast():
     world.run()
     assert [frame.data[42:] for frame in got] == [b"x"]
     assert world.drops == []
+
+
+def test_the_last_frame_has_left_when_the_device_is_deleted_and_a_closed_socket_sends_none():
+    world, a, b, one, two = lan()
+    got = []
+    b.packet_socket(two, of_experiment, lambda frame: got.append(frame.data))
+    socket = a.packet_socket(one, of_experiment, lambda frame: None)
+    data = BROADCAST_MAC + one.mac + EXPERIMENTAL + b"goodbye"
+    socket.send_last(data)
+    one.set_down()
+    with pytest.raises(OSError, match="down") as caught:
+        socket.send_last(data)
+    assert caught.value.errno == errno.ENETDOWN
+    socket.close()
+    with pytest.raises(OSError, match="descriptor") as caught:
+        socket.send_last(data)
+    assert caught.value.errno == errno.EBADF
+    world.run()
+    assert got == [data]

@@ -483,6 +483,24 @@ def test_time_wait_does_not_keep_a_run_alive():
     assert world.kernel.now < 10 * SECOND  # the neighbour entries are confirmed after 5 s
 
 
+def test_a_dialogue_that_advances_needs_no_arp_for_minutes():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        for _ in range(120):
+            yield socket.send(b"x")
+            yield socket.recv()
+            yield world.kernel.timeout(SECOND)
+        return world.kernel.now
+
+    run(world, client())
+    assert [now_ns for now_ns, _ in world.arp_requests("h1:eth0") if now_ns < 110 * SECOND] == [0]
+    assert [now_ns for now_ns, _ in world.arp_requests("h2:eth0") if now_ns < 110 * SECOND] == []
+
+
 def test_everything_is_forgotten_in_the_end():
     world, h1, h2 = two_hosts()
     serve(world, h2, program=echo)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from emu.device.netdevice import NetDevice
 from emu.device.veth import create_veth
 from emu.stack.namespace import Namespace
-from emu.traffic.dhcp_client import ClientLease
+from emu.traffic.dhcp_client_lease import ClientLease
 from emu.traffic.dhcp_daemon import DhcpDaemon
 from emu.traffic.dhcp_frames import is_udp_to, read_frame
 from emu.traffic.dhcp_leases import LeaseTable

@@ -53,14 +53,14 @@ def test_every_option_of_the_exchange_is_there_in_order():
     lan.run(10)
     identity = b"\x01" + client.device.mac
     server, given = ipv4_to_bytes(SERVER), ipv4_to_bytes("10.0.0.10")
-    asked = ((12, b"web"), (57, b"\x02\x40"), (55, PARAMETERS))
+    asked = ((57, b"\x02\x40"), (55, PARAMETERS), (12, b"web"), (60, b"udhcp 1.35.0"), (61, identity))
     times = ((54, server), (51, b"\0\0\x02\x58"), (58, b"\0\0\x01\x2c"), (59, b"\0\0\x02\x0d"))
     told = ((1, b"\xff\xff\xff\0"), (3, server), (6, server), (15, b"lan.example"), (26, b"\x05\x78"))
     told += ((28, ipv4_to_bytes("10.0.0.255")),)
     assert [message.options for message in messages(lan, client)] == [
-        ((53, b"\x01"), (61, identity), *asked),
+        ((53, b"\x01"), *asked),
         ((53, b"\x02"), *times, *told),
-        ((53, b"\x03"), (61, identity), (50, given), (54, server), *asked),
+        ((53, b"\x03"), (50, given), (54, server), *asked),
         ((53, b"\x05"), *times, *told),
     ]
     assert len({message.transaction_id for message in messages(lan, client)}) == 1
@@ -104,19 +104,20 @@ def test_udhcpc_renews_at_half_the_lease_by_unicast():
     assert client.events == [(2 * SECOND, "bound to 10.0.0.10")]
 
 
-def test_udhcpc_rebinds_after_three_unanswered_renewals_and_then_starts_over():
+def test_udhcpc_puts_an_unanswered_renewal_off_by_half_of_the_rest_rebinds_in_the_end_and_starts_over():
     lan = DhcpLan()
     client = Client(lan, "web")
     lan.world.at(100 * SECOND, lan.daemon.stop)
-    lan.run(340)
+    lan.run(610)
     assert lan.story(client)[4:] == [
-        *((at, "REQUEST", "10.0.0.10", SERVER) for at in (300.0, 303.0, 306.0)),
-        *((at, "REQUEST", "10.0.0.10", ALL) for at in (309.0, 312.0, 315.0)),
-        *((at, "DISCOVER", ANY, ALL) for at in (318.0, 321.0, 324.0)),
+        *((at, "REQUEST", "10.0.0.10", SERVER) for at in (300.0, 451.0, 527.0, 565.0, 584.0)),
+        *((at, "REQUEST", "10.0.0.10", ALL) for at in (587.0, 590.0, 593.0)),
+        *((at, "DISCOVER", ANY, ALL) for at in (596.0, 599.0, 602.0)),
     ]
-    assert client.events[1:] == [(318 * SECOND, "lost 10.0.0.10"), (327 * SECOND, "failed in SELECTING")]
+    assert client.events[1:] == [(596 * SECOND, "lost 10.0.0.10"), (605 * SECOND, "failed in SELECTING")]
     assert client.addresses == []
     assert client.namespace.routes.text() == ""
+    assert messages(lan, client)[-1].option(50) == ipv4_to_bytes("10.0.0.10")  # it would like it back
 
 
 def test_rfc_2131_renews_at_t1_rebinds_at_t2_and_gives_the_address_up_at_the_end():
@@ -223,18 +224,53 @@ def test_a_server_that_restarts_goes_on_with_its_leases_or_takes_over_what_clien
     assert client.events == [(2 * SECOND, "bound to 10.0.0.10")]
 
 
-def test_after_a_change_of_subnet_the_renewal_is_refused_and_the_client_gets_a_new_address():
-    lan = DhcpLan()
-    client = Client(lan, "web")
-    lan.run(10)
+def change_the_subnet(lan):
     lan.daemon.stop()
     lan.host.add_address(lan.bridge, "10.9.0.1/24")
     new = {"server_address": "10.9.0.1", "first": "10.9.0.10", "last": "10.9.0.19", "router": "10.9.0.1"}
     lan.serve(**{name: ipv4_to_bytes(text) for name, text in new.items()})
+
+
+def test_after_a_change_of_subnet_the_renewal_is_refused_and_the_client_gets_a_new_address():
+    lan = DhcpLan()
+    client = Client(lan, "web", "rfc2131")
+    lan.run(15)
+    change_the_subnet(lan)
     lan.run(400)
     kinds = [kind for _, kind, *_ in lan.story(client)][4:]
-    assert kinds[-5:] == ["NAK", "DISCOVER", "OFFER", "REQUEST", "ACK"]
+    assert kinds == ["REQUEST", "NAK", "DISCOVER", "OFFER", "REQUEST", "ACK"]
     assert client.addresses == ["10.9.0.10/24"]
+    refused, asked = lan.dhcp(client)[5:7]
+    assert asked.now_ns - refused.now_ns == SECOND
+
+
+def test_udhcpc_heeds_no_nak_of_a_server_that_did_not_give_its_lease():
+    lan = DhcpLan()
+    client = Client(lan, "web")
+    lan.run(10)
+    change_the_subnet(lan)
+    lan.run(590)
+    kinds = [kind for _, kind, *_ in lan.story(client)][4:]
+    assert kinds == ["REQUEST", "NAK"] * 6
+    assert client.addresses == ["10.0.0.10/24"]
+    lan.run(610)
+    assert client.addresses == ["10.9.0.10/24"]
+
+
+def test_udhcpc_waits_three_seconds_after_a_nak_and_asks_for_any_address():
+    lan = DhcpLan()
+    client = Client(lan, "web")
+    lan.run(10)
+    lan.daemon.stop()
+    lan.serve(first=ipv4_to_bytes("10.0.0.15"))
+    lan.run(400)
+    assert [(at, kind) for at, kind, *_ in lan.story(client)[4:]] == [
+        (300.0, "REQUEST"),
+        (300.0, "NAK"),
+        *((303.0, kind) for kind in ("DISCOVER", "OFFER", "REQUEST", "ACK")),
+    ]
+    assert messages(lan, client)[6].option(50) is None
+    assert client.addresses == ["10.0.0.15/24"]
 
 
 def test_two_servers_offer_and_the_client_takes_the_first_one():

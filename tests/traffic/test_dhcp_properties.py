@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from emu.device.netdevice import NetDevice
 from emu.traffic.dhcp_client import TRANSITIONS, DhcpClient
 from emu.traffic.dhcp_frames import build_frame, read_frame
-from emu.traffic.dhcp_leases import LeaseTable
 from emu.traffic.dhcp_profile import PROFILES
 from emu.traffic.dhcp_server import DhcpServer
 from emu.wire import dhcp
 from emu.wire.address import BROADCAST_MAC, LIMITED_BROADCAST_IPV4, ipv4_to_bytes
 from emu.wire.dhcp import DhcpMessage
-from emu.wire.frame import Frame
 from tests.stack.world import SECOND
-from tests.traffic.dhcp_lan import Client, DhcpLan
+from tests.traffic.dhcp_lan import DhcpLan
 
 MAC = b"\x02\0\0\0\0\x07"
 option_values = st.binary(max_size=12)
@@ -74,37 +69,6 @@ def test_a_client_survives_any_sequence_of_answers(messages, profile):
     assert (client.state, client.deadline_ns) == ("STOPPED", None)
 
 
-@settings(max_examples=15)
-@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=340)), max_size=8))
-def test_arbitrary_bytes_on_the_wire_crash_no_run(payloads):
-    lan = DhcpLan()
-    client = Client(lan, "web")
-    for at, (to_server, payload) in enumerate(payloads):
-        port = 67 if to_server else 68
-        header = build_frame(
-            DhcpMessage(1, 1, MAC), (MAC, BROADCAST_MAC), (bytes(4), LIMITED_BROADCAST_IPV4), (1, port)
-        )
-        data = header[:42] + payload.ljust(300, b"\0")[:300]
-        lan.world.at(at * SECOND, lambda data=data: lan.host.device("veth-web").receive(Frame(data, 1)))
-        lan.world.at(at * SECOND, lambda data=data: client.device.receive(Frame(data, 1)))
-    lan.run(60)
-    assert client.addresses != []
-
-
-def test_a_cut_off_option_is_dropped_with_its_reason():
-    lan = DhcpLan()
-    client = Client(lan, "web")
-    lan.run(5)
-    offer = DhcpMessage(1, 1, client.device.mac, ((53, b"\x01"), (12, b"web")))
-    data = build_frame(offer, (MAC, BROADCAST_MAC), (bytes(4), LIMITED_BROADCAST_IPV4), (68, 67))
-    cut = bytearray(data)
-    cut[42 + 240 + 4] = 250  # the host name claims to be longer than the message
-    cut[40:42] = b"\0\0"  # no UDP checksum
-    lan.host.device("veth-web").receive(Frame(bytes(cut), 99))
-    lan.run(6)
-    assert [(reason, where) for _, reason, where in lan.world.drops] == [("DHCP_OPTION_TRUNCATED", "host:br0")]
-
-
 def test_every_transition_of_the_client_leads_to_a_state_and_names_methods():
     states = {state for state, _ in TRANSITIONS} | {"STOPPED"}
     for next_state, actions in TRANSITIONS.values():
@@ -112,104 +76,7 @@ def test_every_transition_of_the_client_leads_to_a_state_and_names_methods():
         assert all(callable(getattr(DhcpClient, f"_{action}")) for action in actions)
 
 
-class Segment(RuleBasedStateMachine):
-    """Four clients and three addresses; frames of clients are lost and repeated at random, servers forget.
-
-    A server that forgot its leases relies on the ARP probes of its clients, so from then on nothing is lost here.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.lan = DhcpLan(last=ipv4_to_bytes("10.0.0.12"), lease_s=120, quarantine_ns=30 * SECOND)
-        self.clients = []
-        self.now_s = 0
-        self.loss = 0.0
-        self.has_forgotten = False
-        self.random = Random(7)
-
-    def _spoil(self, device: NetDevice) -> None:
-        """Lose or repeat frames that arrive at a device."""
-        receive = device.upper
-
-        def spoiled(frame):
-            if self.random.random() >= self.loss:
-                receive(frame)
-                if self.random.random() < self.loss:
-                    receive(frame)
-
-        device.upper = spoiled
-
-    @rule()
-    def start_a_client(self):
-        if len(self.clients) < 4:
-            client = Client(self.lan, f"c{len(self.clients)}")
-            self._spoil(self.lan.host.device(f"veth-c{len(self.clients)}"))
-            self.clients.append(client)
-
-    @rule(which=st.integers(0, 3))
-    def stop_or_start_again(self, which):
-        if which < len(self.clients):
-            client = self.clients[which]
-            if client.state == "STOPPED":
-                client.start()
-            else:
-                client.program.stop()
-
-    @rule(keeps=st.booleans())
-    def restart_the_server(self, keeps):
-        if not keeps:
-            self.has_forgotten, self.loss = True, 0.0
-        self.lan.daemon.stop()
-        leases = LeaseTable.from_text(self.lan.daemon.leases.to_text()) if keeps else None
-        self.lan.serve(leases, last=ipv4_to_bytes("10.0.0.12"), lease_s=120, quarantine_ns=30 * SECOND)
-
-    @rule(loss=st.sampled_from((0.0, 0.2, 0.5)))
-    def let_the_wire_be_better_or_worse(self, loss):
-        self.loss = 0.0 if self.has_forgotten else loss
-
-    @rule(seconds=st.integers(1, 60))
-    def let_time_pass(self, seconds):
-        self.now_s += seconds
-        self.lan.run(self.now_s)
-
-    @invariant()
-    def no_address_has_two_live_clients(self):
-        held = [address for client in self.clients for address in client.addresses]
-        assert len(held) == len(set(held)), held
-
-    def teardown(self):
-        """With a good wire and room for all, everybody who runs ends bound."""
-        self.loss = 0.0
-        self.lan.daemon.stop()
-        self.lan.serve(LeaseTable.from_text(self.lan.daemon.leases.to_text()), lease_s=120, quarantine_ns=SECOND)
-        self.lan.run(self.now_s + 200)
-        for client in self.clients:
-            assert bool(client.addresses) == (client.state != "STOPPED"), (client.state, client.events)
-        held = [address for client in self.clients for address in client.addresses]
-        assert len(held) == len(set(held))
-
-
-Segment.TestCase.settings = settings(max_examples=120, stateful_step_count=30)
-TestSegment = Segment.TestCase
-
-
 def test_a_frame_that_was_built_is_read_back():
     message = DhcpMessage(1, 1, MAC, ((53, b"\x01"),))
     data = build_frame(message, (MAC, BROADCAST_MAC), (bytes(4), LIMITED_BROADCAST_IPV4), (68, 67))
     assert read_frame(data) == (message, MAC, bytes(4))
-
-
-@pytest.mark.slow
-def test_a_thousand_clients_that_start_together_are_all_bound_after_their_arp_probes():
-    lan = DhcpLan(serves=False)
-    lan.world.tap = lambda device: None
-    lan.host.remove_address(lan.bridge, "10.0.0.1/24")
-    lan.host.add_address(lan.bridge, "10.0.0.1/16")
-    lan.serve(prefix_length=16, first=ipv4_to_bytes("10.0.1.0"), last=ipv4_to_bytes("10.0.9.255"))
-    clients = []
-    for number in range(1000):  # 1 us apart: a cable without delay carries no million frames in one instant
-        lan.world.kernel.call_at(number * 1000, lambda number: clients.append(Client(lan, f"c{number}")), number)
-    lan.run(10)
-    assert len({client.addresses[0] for client in clients}) == 1000
-    assert [client.events[0][0] for client in clients] == [2 * SECOND + number * 1000 for number in range(1000)]
-    assert lan.daemon.leases.count_in_use(lan.world.kernel.now) == 1000

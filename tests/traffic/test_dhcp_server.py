@@ -221,6 +221,12 @@ def test_free_addresses_are_counted():
     assert one.count_free(0) == 8
 
 
+def test_a_range_of_sixteen_million_addresses_costs_no_more_than_a_small_one():
+    one = server(prefix_length=8, first=TEN, last=b"\x0a\xff\xff\xfe", exclusions=frozenset((TEN, SERVER)))
+    assert lease(one) == (dhcp.ACK, ELEVEN)
+    assert one.count_free(0) == 0xFFFFFE - 10 - 1
+
+
 def test_each_client_and_each_address_is_in_the_table_once():
     table = LeaseTable()
     table.put(Lease(TEN, b"a", WEB, "bound", 9))

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from emu.kernel import InvalidValue
-from emu.traffic.ping import EPOCH_S, Ping, PingResult, ping_options
+from emu.traffic.ping import Ping, PingResult
+from emu.traffic.ping_options import ping_options
+from emu.traffic.ping_payload import EPOCH_S
 from tests.traffic.fake_namespace import FakeNamespace, FakeSocket, refusal
 
 MS = 1_000_000

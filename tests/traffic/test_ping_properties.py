@@ -7,7 +7,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emu.traffic.ping import Ping, PingResult, ping_options
+from emu.traffic.ping import Ping, PingResult
+from emu.traffic.ping_options import ping_options
 from tests.traffic.fake_namespace import FakeNamespace, FakeSocket
 
 MS = 1_000_000

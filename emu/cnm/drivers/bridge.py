@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from emu.cnm.sandbox import Sandbox
     from emu.device.bridge import Bridge
     from emu.device.netdevice import NetDevice
+    from emu.stack.namespace import Namespace
 
 DEFAULT_GATEWAY_KEY = "DefaultGatewayIPv4"
 
@@ -179,12 +180,17 @@ class BridgeDriver:
             device=self._pairs[endpoint.id].container_end,
             name_prefix=entry.options.interface_prefix,
             name=interface_name(self._profile, endpoint.settings.driver_opts),
-            gateway=self._container_gateway(endpoint.network),
+            gateway=self.container_gateway(endpoint.network),
             announce_count=entry.options.announce_count,
             announce_interval_ns=entry.options.announce_interval_ns,
         )
 
-    def _container_gateway(self, network: Network) -> ipaddress.IPv4Address | None:
+    def gateway_device(self, network: Network) -> tuple[Namespace, NetDevice]:
+        """Return the network's bridge and the host's namespace."""
+        return self._controller.namespace, self.networks[network.id].device
+
+    def container_gateway(self, network: Network) -> ipaddress.IPv4Address | None:
+        """Return the gateway of containers: none on internal networks, unless the engine has one there (FACT 9)."""
         if network.internal and not self._profile.internal_default_route:
             return None
         other = network.pools[0].aux_addresses.get(DEFAULT_GATEWAY_KEY)
@@ -199,6 +205,10 @@ class BridgeDriver:
             return
         bridge = self.networks[network.id].device.name
         self._controller.namespace.raw.protect(endpoint.address.ip.packed, bridge)
+
+    def address_unbound(self, endpoint: Endpoint) -> None:
+        """Withdraw the rule for the endpoint's address."""
+        self.leave(endpoint)
 
     def leave(self, endpoint: Endpoint) -> None:
         """Withdraw the rule for the endpoint's address; the container end goes with the endpoint."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from emu.cnm.network import Network
     from emu.cnm.sandbox import Sandbox
     from emu.device.netdevice import NetDevice
+    from emu.stack.namespace import Namespace
 
 #: Entry point group of installed network drivers.
 ENTRY_POINT_GROUP = "emu.network_drivers"
@@ -119,4 +120,21 @@ class FollowsAddresses(Protocol):
 
     def address_bound(self, endpoint: Endpoint) -> None:
         """Take note of `endpoint.address`."""
+        ...
+
+    def address_unbound(self, endpoint: Endpoint) -> None:
+        """Take note that `endpoint.address`, which is still set, is about to go."""
+        ...
+
+
+@runtime_checkable
+class HasGatewayDevice(Protocol):
+    """A driver whose networks are one Ethernet segment with a gateway, where a DHCP server can be (optional)."""
+
+    def gateway_device(self, network: Network) -> tuple[Namespace, NetDevice]:
+        """Return the device that has the network's gateway address, and its namespace."""
+        ...
+
+    def container_gateway(self, network: Network) -> ipaddress.IPv4Address | None:
+        """Return where containers of the network send packets for elsewhere to, or None."""
         ...

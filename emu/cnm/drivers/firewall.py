@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from emu.cnm.profile import Profile
-from emu.stack.netfilter import ACCEPT, DROP, ForwardRule
+from emu.stack.forward_chain import ForwardRule
+from emu.stack.rule_chain import ACCEPT, DROP
 
 if TYPE_CHECKING:
     from emu.cnm.drivers.bridge import BridgeNetwork

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from emu.cnm.sandbox import Sandbox
     from emu.cnm.swarm.node import SwarmNode
     from emu.device.netdevice import NetDevice
+    from emu.stack.namespace import Namespace
 
 
 class _Pair:
@@ -39,10 +40,11 @@ class OverlayNetwork:
     """What the driver keeps of a network that is in use on this host.
 
     sandbox: the namespace with its bridges and VXLAN devices. floods: whether it floods and learns, which is not
-    Docker's way and has no load balancer. balancer: the load balancer's sandbox.
+    Docker's way and has no load balancer. balancer: the load balancer's sandbox. is_gateway: this host has the only
+    gateway of a network that leases its addresses, and keeps the namespace without containers, too.
     """
 
-    __slots__ = ("balancer", "floods", "making_balancer", "network", "pairs", "sandbox")
+    __slots__ = ("balancer", "floods", "is_gateway", "making_balancer", "network", "pairs", "sandbox")
 
     def __init__(self, network: Network, sandbox: OverlaySandbox, floods: bool) -> None:
         self.network = network
@@ -51,6 +53,7 @@ class OverlayNetwork:
         self.pairs: dict[str, _Pair] = {}
         self.balancer: Sandbox | None = None
         self.making_balancer = False
+        self.is_gateway = False
 
 
 class OverlayDriver:
@@ -86,7 +89,6 @@ class OverlayDriver:
         """
         for key in endpoint.settings.driver_opts:
             raise InvalidValue(f"unknown endpoint option {key} of the overlay driver; it knows none")
-        assert endpoint.address is not None, endpoint
         entry = self.networks.get(endpoint.network.id) or self._begin(endpoint.network)
         try:
             if entry.balancer is None and not entry.making_balancer and not entry.floods:
@@ -95,6 +97,7 @@ class OverlayDriver:
             self._end(entry)
             raise
         if endpoint.mac is None:
+            assert endpoint.address is not None, endpoint
             endpoint.mac = mac_from_address(endpoint.address.ip)
         self._make_pair(entry, endpoint)
         if not entry.making_balancer:
@@ -134,8 +137,7 @@ class OverlayDriver:
         entry.balancer = sandbox
 
     def _make_pair(self, entry: OverlayNetwork, endpoint: Endpoint) -> None:
-        assert endpoint.address is not None, endpoint
-        segment = entry.sandbox.segment_of(endpoint.address.ip)
+        segment = entry.sandbox.segment_of(None if endpoint.address is None else endpoint.address.ip)
         ids = self._controller.ids
         host_end, container_end = links.make_veth(
             self._controller,
@@ -164,8 +166,39 @@ class OverlayDriver:
             entry.making_balancer = True  # what is deleted now is the balancer's own endpoint
             self._controller.delete_sandbox(balancer)
             self._end(entry)
-        elif entry.floods and not entry.pairs:
+        elif entry.floods and not entry.pairs and not entry.is_gateway:
             self._end(entry)
+
+    def gateway_device(self, network: Network) -> tuple[Namespace, NetDevice]:
+        """Return the bridge of a network whose only gateway is here; its namespace stays as long as the network."""
+        entry = self.networks.get(network.id) or self._begin(network)
+        bridge = entry.sandbox.segment_of(None).bridge
+        if not entry.is_gateway:
+            entry.is_gateway = True
+            if network.gateway is not None:
+                entry.sandbox.namespace.add_address(bridge, str(network.gateway))
+            self._node.publish_gateway(network, bridge.mac)
+        return entry.sandbox.namespace, bridge
+
+    def container_gateway(self, network: Network) -> None:
+        """Return that containers have no gateway on it: their way out is docker_gwbridge."""
+
+    def end_gateway(self, network: Network) -> None:
+        """Remove the namespace that a gateway was in. Nothing on other hosts."""
+        entry = self.networks.get(network.id)
+        if entry is not None and entry.is_gateway:
+            self._node.withdraw_gateway(network)
+            self._end(entry)
+
+    def address_bound(self, endpoint: Endpoint) -> None:
+        """Tell the other nodes the address of an endpoint that was leased one."""
+        self._node.publish(endpoint)
+
+    def address_unbound(self, endpoint: Endpoint) -> None:
+        """Tell the other nodes that it has none any more."""
+        address, endpoint.address = endpoint.address, None
+        self._node.publish(endpoint)
+        endpoint.address = address
 
     def join(self, endpoint: Endpoint, sandbox: Sandbox) -> JoinInfo:
         """Give the sandbox the container end and routes to the network's other subnets; tell the other nodes."""

@@ -72,10 +72,10 @@ class OverlaySandbox:
         """Return a name for a new device: the prefix and a number."""
         return self._numbers.name(prefix, self.namespace.devices)
 
-    def segment_of(self, address: ipaddress.IPv4Address) -> Segment:
-        """Return the segment an address belongs to; made on first use."""
+    def segment_of(self, address: ipaddress.IPv4Address | None) -> Segment:
+        """Return the segment an address belongs to, None for the only one there is; made on first use."""
         for pool, vni in zip(self._definition.pools, self._definition.vnis, strict=True):
-            if pool.subnet is not None and address in pool.subnet:
+            if pool.subnet is not None and (address is None or address in pool.subnet):
                 return self.segments.get(pool.subnet) or self._make_segment(pool, vni)
         raise AssertionError(f"{address} is in no subnet of network {self._network.name}")
 
@@ -84,7 +84,7 @@ class OverlaySandbox:
         bridge = Bridge(controller.kernel, self.next_name("br"))
         self.namespace.add_device(bridge)
         bridge.set_up()
-        if pool.gateway is not None:
+        if pool.gateway is not None and not self._network.leases_addresses:
             self.namespace.add_address(bridge, str(pool.gateway))
         vxlan = overlay_links.make_vxlan(
             controller,
@@ -130,7 +130,7 @@ class OverlaySandbox:
             self._encryption.peer_removed(record)
 
     def _segment_of_record(self, record: PeerRecord) -> Segment:
-        return self._only_segment or self.segment_of(record.address.ip)
+        return self._only_segment or self.segment_of(None if record.address is None else record.address.ip)
 
     def _vxlan_of_record(self, record: PeerRecord) -> VxlanDevice:
         return self._segment_of_record(record).vxlan

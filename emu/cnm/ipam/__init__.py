@@ -1,1 +1,1 @@
-"""Address management: the protocol for writing an address manager, and those that are built: default, null."""
+"""Address management: the protocol for writing an address manager, and those that are built: default, dhcp, null."""

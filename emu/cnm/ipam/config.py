@@ -10,6 +10,14 @@ from typing import Any
 from emu.cnm.profile import Profile
 from emu.kernel.errors import InvalidValue, NotSupported
 
+_KEYS = {"driver": "Driver", "options": "Options", "config": "Config"}
+_CONFIG_KEYS = {
+    "subnet": "Subnet",
+    "ip_range": "IPRange",
+    "gateway": "Gateway",
+    "aux_addresses": "AuxiliaryAddresses",
+}
+
 
 @dataclass(slots=True)
 class IpamConfig:
@@ -81,15 +89,18 @@ def from_flags(
 def from_mapping(profile: Profile, ipam: Mapping[str, Any]) -> IpamSettings:
     """Read the engine API's `IPAM` object (what docker-py's `IPAMConfig` makes), with the daemon's checks.
 
+    The keys of compose files are understood, too: driver, options, config with subnet, ip_range, gateway and
+    aux_addresses.
+
     Raises InvalidValue for unknown keys and for ranges, gateways or addresses outside their subnet.
     """
-    _refuse_unknown_keys("ipam", ipam, {"Driver", "Options", "Config"})
+    ipam = _with_engine_keys("ipam", ipam, _KEYS)
     entries = ipam.get("Config") or ()
     if isinstance(entries, str) or not isinstance(entries, Sequence):
         raise InvalidValue(f"ipam Config: expected a list of dicts, not {entries!r}")
-    settings = IpamSettings(ipam.get("Driver") or "default", dict(ipam.get("Options") or {}))
+    settings = IpamSettings(ipam.get("Driver") or "default", ipam_options_as_text(ipam.get("Options")))
     for entry in entries:
-        _refuse_unknown_keys("ipam Config", entry, {"Subnet", "IPRange", "Gateway", "AuxiliaryAddresses"})
+        entry = _with_engine_keys("ipam Config", entry, _CONFIG_KEYS)
         config = IpamConfig(
             entry.get("Subnet") or "",
             entry.get("IPRange") or "",
@@ -195,9 +206,38 @@ def _as_list(value: str | Sequence[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _refuse_unknown_keys(what: str, mapping: Mapping[str, Any], known: set[str]) -> None:
+def ipam_options_as_text(options: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return IPAM options as the engine keeps them, as text: lists as "a,b", dicts as "a=1,b=2", True as "true".
+
+    Raises InvalidValue for anything else that isn't text or a whole number.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise InvalidValue(f'ipam options: expected a dict such as {{"lease_time": "10m"}}, not {options!r}')
+    return {key: _option_text(key, value) for key, value in (options or {}).items()}
+
+
+def _option_text(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, int)):
+        return str(value)
+    if isinstance(value, Mapping) and all(isinstance(part, str) for pair in value.items() for part in pair):
+        return ",".join(f"{name}={part}" for name, part in value.items())
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return ",".join(value)
+    raise InvalidValue(f"ipam option {key}: expected text, a whole number, or a list or dict of texts, not {value!r}")
+
+
+def _with_engine_keys(what: str, mapping: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return a mapping with the engine API's keys; `keys` tells for each small one which it is."""
     if not isinstance(mapping, Mapping):
         raise InvalidValue(f"{what}: expected a dict, not {mapping!r}")
-    for key in mapping:
-        if key not in known:
-            raise InvalidValue(f'{what}: unknown key "{key}"; known keys are {", ".join(sorted(known))}')
+    found: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = keys.get(key, key)
+        if name not in keys.values():
+            raise InvalidValue(f'{what}: unknown key "{key}"; known keys are {", ".join(sorted(keys.values()))}')
+        if name in found:
+            raise InvalidValue(f'{what}: the key "{name}" is given twice')
+        found[name] = value
+    return found

@@ -10,9 +10,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from emu.kernel.errors import Conflict
+
+if TYPE_CHECKING:
+    from emu.cnm.endpoint import Endpoint
+    from emu.cnm.network import Network
 
 #: Entry point group of installed IPAM drivers.
 ENTRY_POINT_GROUP = "emu.ipam_drivers"
@@ -135,4 +139,37 @@ class ReportsUsage(Protocol):
 
     def usage(self, pool_id: str) -> PoolUsage | None:
         """Return how full a pool is, or None when it can't be told."""
+        ...
+
+
+@runtime_checkable
+class LeasesOnTheWire(Protocol):
+    """An address manager whose addresses come by packets, after the endpoint has joined (optional)."""
+
+    def check_network(self, network: Network) -> None:
+        """Raise EmuError for a network this can't work on; its pools are reserved, the driver has made nothing yet."""
+        ...
+
+    def network_created(self, network: Network) -> None:
+        """Begin to serve a network that its driver has made."""
+        ...
+
+    def network_removed(self, network: Network) -> None:
+        """End that; the driver's devices are still there."""
+        ...
+
+    def mac_for(self, network: Network, container_id: str) -> bytes | None:
+        """Return the MAC address a container had on a network before, None for one it has never been on."""
+        ...
+
+    def endpoint_joined(self, endpoint: Endpoint) -> None:
+        """Begin to ask for the address of an endpoint whose device is in its sandbox; `endpoint.bind` follows."""
+        ...
+
+    def endpoint_leaving(self, endpoint: Endpoint) -> None:
+        """End that, and release the address unless `endpoint.sandbox.keeps_leases`; the device is still there."""
+        ...
+
+    def lease_counts(self, network: Network) -> tuple[int, int]:
+        """Return how many leases of a network are used, and how many addresses are free."""
         ...

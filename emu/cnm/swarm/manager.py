@@ -5,6 +5,7 @@ Source: libnetwork cnmallocator, FACTS 59, 70, 71. Limits: one manager, the host
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -13,7 +14,15 @@ from emu.cnm import allocation
 from emu.cnm.drivers.overlay_options import ENCRYPTED, VXLAN_ID_LIST, read_options
 from emu.cnm.ipam.config import IpamConfig, IpamSettings, parse_address
 from emu.cnm.ipam.default import DefaultIpam
-from emu.cnm.ipam.driver import GATEWAY, GLOBAL_ADDRESS_SPACE, REQUEST_ADDRESS_TYPE, SERIAL, PoolRequest
+from emu.cnm.ipam.dhcp import DHCP, DhcpIpam
+from emu.cnm.ipam.driver import (
+    GATEWAY,
+    GLOBAL_ADDRESS_SPACE,
+    REQUEST_ADDRESS_TYPE,
+    SERIAL,
+    IpamDriver,
+    PoolRequest,
+)
 from emu.cnm.network import PREDEFINED, NetworkPool
 from emu.cnm.swarm.definition import FLOOD_AND_LEARN, OVERLAY, OverlayDefinition
 from emu.cnm.swarm.ids import SwarmIds
@@ -63,6 +72,7 @@ class SwarmManager:
         self.control_plane = control_plane
         self.ids = SwarmIds(kernel)
         self.ipam = DefaultIpam(profile, global_pools=options.pools)
+        self._dhcp = DhcpIpam(profile, self.ipam)
         self.nodes: dict[str, SwarmNode] = {}
         self.keys = KeyManager(kernel, self.nodes, reachable)
         self._reachable = reachable
@@ -103,8 +113,7 @@ class SwarmManager:
             raise Conflict(f"operation is not permitted on predefined {name} network")
         if any(network.name == name for network in self._networks.values()):
             raise Conflict(f"network with name {name} already exists")
-        if ipam.driver not in ("", "default"):
-            raise NotSupported(f"ipam driver \"{ipam.driver}\" can't manage a swarm's addresses yet; leave it out")
+        self._check_ipam_driver(driver, ipam.driver)
         if driver == FLOOD_AND_LEARN:
             attachable = True
             for key in options or {}:
@@ -121,6 +130,19 @@ class SwarmManager:
             options=options or {},
             labels=labels or {},
         )
+
+    def _check_ipam_driver(self, driver: str, ipam_driver: str) -> None:
+        if ipam_driver == DHCP and driver != FLOOD_AND_LEARN:
+            raise NotSupported(
+                f'ipam driver "{DHCP}" can\'t manage the addresses of an {driver} network: no broadcast, and so no '
+                f'DISCOVER, crosses hosts there, only what has a known destination; use driver="{FLOOD_AND_LEARN}"'
+            )
+        if ipam_driver not in ("", "default", DHCP):
+            raise NotSupported(f"ipam driver \"{ipam_driver}\" can't manage a swarm's addresses yet; leave it out")
+
+    def ipam_driver(self, name: str) -> IpamDriver:
+        """Return the address manager of a network, by the name of `_check_ipam_driver`."""
+        return self._dhcp if name == DHCP else self.ipam
 
     def _create(
         self,
@@ -164,28 +186,44 @@ class SwarmManager:
                 network.pools.clear()
                 network.vnis.clear()
         self._networks[network.id] = network
+        if ipam.driver == DHCP:
+            self._begin_leasing(network)
         return network
+
+    def _begin_leasing(self, network: OverlayDefinition) -> None:
+        """Start a network's server beside its gateway, which only the manager has; on an error there is no network."""
+        local = next(iter(self.nodes.values())).network(network.id)
+        assert local is not None, network
+        try:
+            self._dhcp.check_network(local)
+            self._dhcp.network_created(local)
+        except BaseException:
+            self._forget(network)
+            raise
 
     def _allocate_pools(self, network: OverlayDefinition, undo: ExitStack) -> None:
         """Reserve subnets and gateways; from then on they count as if the user had asked for them."""
-        for config in network.ipam.configs or [IpamConfig()]:
-            request = PoolRequest(GLOBAL_ADDRESS_SPACE, config.subnet, config.ip_range, _SERIAL)
-            granted = self.ipam.request_pool(request)
+        ipam, settings = self.ipam_driver(network.ipam.driver), network.ipam
+        options = _SERIAL if ipam is self.ipam else settings.options
+        for config in settings.configs or [IpamConfig()]:
+            granted = ipam.request_pool(PoolRequest(GLOBAL_ADDRESS_SPACE, config.subnet, config.ip_range, options))
             assert granted.subnet is not None, granted
-            undo.callback(self.ipam.release_pool, granted.pool_id)
+            undo.callback(ipam.release_pool, granted.pool_id)
             pool = NetworkPool(granted.pool_id, granted.subnet, config)
             preferred = parse_address(config.gateway, "gateway") if config.gateway else None
-            pool.gateway = self.ipam.request_address(
-                granted.pool_id, preferred, {**_SERIAL, REQUEST_ADDRESS_TYPE: GATEWAY}
-            )
+            gateway = ipam.request_address(granted.pool_id, preferred, {**_SERIAL, REQUEST_ADDRESS_TYPE: GATEWAY})
+            assert isinstance(gateway, ipaddress.IPv4Interface), gateway
+            pool.gateway = gateway
             for key, text in config.aux_addresses.items():
                 pool.aux_addresses[key] = parse_address(text, "auxiliary address")
-                self.ipam.request_address(granted.pool_id, pool.aux_addresses[key], _SERIAL)
+                ipam.request_address(granted.pool_id, pool.aux_addresses[key], _SERIAL)
             pool.config = IpamConfig(
                 str(granted.subnet), config.ip_range, str(pool.gateway.ip), dict(config.aux_addresses)
             )
             network.pools.append(pool)
-        network.ipam = IpamSettings("default", {}, [pool.config for pool in network.pools])
+        configs = [pool.config for pool in network.pools]
+        leases = ipam is not self.ipam
+        network.ipam = IpamSettings(DHCP, settings.options, configs) if leases else IpamSettings("default", {}, configs)
 
     def _allocate_vnis(self, network: OverlayDefinition, chosen: tuple[int, ...], undo: ExitStack) -> None:
         for index, pool in enumerate(network.pools):
@@ -224,11 +262,18 @@ class SwarmManager:
             raise NotFound(f"network {network.id} not found")
         for task in network.tasks.values():
             raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by task {task}")
+        if network.ipam.driver == DHCP:
+            local = next(iter(self.nodes.values())).network(network.id)
+            assert local is not None, network
+            self._dhcp.network_removed(local)
+        self._forget(network)
+
+    def _forget(self, network: OverlayDefinition) -> None:
         del self._networks[network.id]
         for vni in network.vnis:
             self._vnis.give_back(vni)
         for pool in reversed(network.pools):
-            self.ipam.release_pool(pool.pool_id)
+            self.ipam_driver(network.ipam.driver).release_pool(pool.pool_id)
         for node in self.nodes.values():
             node.network_removed(network)
 

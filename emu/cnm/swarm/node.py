@@ -80,8 +80,8 @@ class SwarmNode:
                 definition.name,
                 definition.driver if definition.allocated else "",
                 self.driver,
-                ipam=IpamSettings("default" if definition.allocated else "", {SERIAL: "true"}, definition.ipam.configs),
-                ipam_driver=self.manager.ipam,
+                ipam=self._ipam_settings(definition),
+                ipam_driver=self.manager.ipam_driver(definition.ipam.driver),
                 internal=definition.internal,
                 attachable=definition.attachable,
                 options=definition.options if definition.allocated else {},
@@ -94,6 +94,12 @@ class SwarmNode:
             self._networks[definition.id] = known
         return known
 
+    def _ipam_settings(self, definition: OverlayDefinition) -> IpamSettings:
+        settings = definition.ipam
+        if settings.driver != "default":
+            return settings
+        return IpamSettings("default" if definition.allocated else "", {SERIAL: "true"}, settings.configs)
+
     def remove_network(self, definition: OverlayDefinition) -> None:
         """Remove a network from the swarm. Raises Conflict while it is used, and on a host that is no manager."""
         if not self.is_manager:
@@ -102,7 +108,9 @@ class SwarmNode:
 
     def network_removed(self, definition: OverlayDefinition) -> None:
         """Forget a network that the manager has removed."""
-        self._networks.pop(definition.id, None)
+        network = self._networks.pop(definition.id, None)
+        if network is not None:
+            self.driver.end_gateway(network)
 
     def peers_of(self, network: Network) -> list[dict[str, str]]:
         """Return the `Peers` of `docker network inspect`: the nodes that have the network, as seen from here."""
@@ -124,8 +132,7 @@ class SwarmNode:
         self.manager.allocate_address(definition, self.name, endpoint, undo)
 
     def publish(self, endpoint: Endpoint) -> None:
-        """Tell the other nodes about an endpoint of this host."""
-        assert endpoint.address is not None, endpoint
+        """Tell the other nodes about an endpoint of this host that is new or has got or lost its address."""
         assert endpoint.mac is not None, endpoint
         record = PeerRecord(
             endpoint.id,
@@ -138,6 +145,17 @@ class SwarmNode:
         )
         self._published[endpoint.id] = record
         self.control_plane.publish(record)
+
+    def publish_gateway(self, network: Network, mac: bytes) -> None:
+        """Tell the other nodes that this host has the only gateway of a network, so that they flood to it."""
+        key = f"gateway-{network.id}"
+        record = PeerRecord(key, network.id, self.name, network.gateway, mac, self.address)
+        self._published[key] = record
+        self.control_plane.publish(record)
+
+    def withdraw_gateway(self, network: Network) -> None:
+        """Tell them that it is gone."""
+        self.control_plane.withdraw(self._published.pop(f"gateway-{network.id}"))
 
     def withdraw(self, endpoint: Endpoint) -> None:
         """Tell the other nodes that an endpoint is gone."""

@@ -17,7 +17,7 @@ class PeerRecord:
     """One endpoint of one node.
 
     endpoint_id, network_id: what it is. node: where it is.
-    address: its address with prefix. mac: six bytes.
+    address: its address with prefix; None as long as it waits for a lease. mac: six bytes.
     tunnel_endpoint: the node's address on the underlay; None as long as the node has none.
     names: what containers find it by, the container's name first; none for a load balancer's endpoint.
     key, address_text, mac_text: the address as bytes and both as text, made once for all nodes that program them.
@@ -26,7 +26,7 @@ class PeerRecord:
     endpoint_id: str
     network_id: str
     node: str
-    address: ipaddress.IPv4Interface
+    address: ipaddress.IPv4Interface | None
     mac: bytes
     tunnel_endpoint: ipaddress.IPv4Address | None
     names: tuple[str, ...] = ()
@@ -35,9 +35,9 @@ class PeerRecord:
     mac_text: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        ip = self.address.ip
-        object.__setattr__(self, "key", ip.packed)
-        object.__setattr__(self, "address_text", str(ip))
+        ip = None if self.address is None else self.address.ip
+        object.__setattr__(self, "key", b"" if ip is None else ip.packed)
+        object.__setattr__(self, "address_text", "" if ip is None else str(ip))
         object.__setattr__(self, "mac_text", mac_to_text(self.mac))
 
 

@@ -82,10 +82,6 @@ class AckPolicy:
         self.timeout_ns = self._min_ns
         self.scheduled = True
 
-    def is_urgent(self) -> bool:
-        """Tell whether an acknowledgment must go out at once whatever the window does."""
-        return self.now or (self.quick > 0 and not self.interactive)
-
     def delay(self, now_ns: int, srtt_ns: int) -> bool:
         """Let the acknowledgment wait; True when the timer is so close that it is better sent now."""
         wait_ns = self.timeout_ns

@@ -116,7 +116,7 @@ class Connection:
         self.was_established = False
         self.send_buffer = 0
         self.user_timeout_ns = 0
-        self.progress_ns = 0
+        self.progress_ns = -1
         self.linger_deadline_ns = NEVER
         self.timeouts = 0
         self.timeouts_after_ns = -1

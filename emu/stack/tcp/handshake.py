@@ -23,7 +23,8 @@ SMALLEST_MSS = 48
 class Handshake:
     """What a connection does until both SYNs are acknowledged.
 
-    deadline_ns: when SYN or SYN-ACK is repeated. retries: how often it was. sent_ns: when it was sent first.
+    deadline_ns: when SYN or SYN-ACK is repeated. retries: how often it was. sent_ns: when it was sent first;
+    left_ns: when that passed the interface.
     The options offered: timestamps, sack, window scale, as the settings say; in an answer only what the peer has.
     Source: Linux tcp_connect(), tcp_retransmit_timer() for linear timeouts, reqsk_timer_handler().
     """
@@ -34,6 +35,7 @@ class Handshake:
         "_offers_ecn",
         "deadline_ns",
         "echo_ns",
+        "left_ns",
         "retries",
         "sack",
         "scaling",
@@ -48,7 +50,7 @@ class Handshake:
         self._offers_ecn = settings.ecn == 1
         self.deadline_ns = NEVER
         self.retries = 0
-        self.sent_ns = 0
+        self.sent_ns = self.left_ns = 0
         self.echo_ns = -1
         self.timestamps = settings.timestamps
         self.sack = settings.sack
@@ -58,7 +60,7 @@ class Handshake:
 
     def send_syn(self, now_ns: int) -> None:
         """Send the SYN of an active open."""
-        self.sent_ns = now_ns
+        self.sent_ns = self.left_ns = now_ns
         self._arm(now_ns)
         self._emit(SYN | (ECE | CWR if self._offers_ecn else 0), now_ns, PLAIN)
 
@@ -67,7 +69,7 @@ class Handshake:
         if not self._is_answer:
             self._is_answer = True
             self.retries = 0
-            self.sent_ns = now_ns
+            self.sent_ns = self.left_ns = now_ns
         self._arm(now_ns)
         self._emit(self._syn_ack_flags(), now_ns, PLAIN)
 
@@ -118,7 +120,15 @@ class Handshake:
         )
         acknowledgment = connection.receiver.rcv_nxt if flags & ACK else 0
         field = min(window.offered, 0xFFFF)
+        sender = connection.sender
+        sender.leaving = self
         connection.send_raw(connection.iss, acknowledgment, flags, field, timestamp, echo, options, b"", kind)
+        sender.leaving = None
+
+    def left(self, now_ns: int) -> None:
+        """Note that the SYN or SYN-ACK passes its interface only now, because the host's CPU was busy."""
+        if not self.retries:
+            self.left_ns = now_ns
 
     # -- agreeing -----------------------------------------------------------------------------------------------------
 
@@ -176,7 +186,7 @@ class Handshake:
         self.deadline_ns = NEVER
         connection = self._connection
         if not self.retries:
-            rtt_ns = max(now_ns - self.sent_ns, 1_000)
+            rtt_ns = max(now_ns - self.left_ns, 1_000)
             connection.rtt.sample(rtt_ns)
             connection.rtt.shortest(rtt_ns, now_ns)  # an empty segment is the fastest: RACK compares with it
         else:

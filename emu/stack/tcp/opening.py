@@ -45,6 +45,7 @@ def arrive_in_syn_sent(connection: Connection, segment: Segment, now_ns: int) ->
         handshake.take_options(segment, now_ns)
         connection.start_recovery()
         connection.become_established(segment, now_ns)
+        connection.progress_ns = now_ns
         connection.send_ack(now_ns)
         sender.output(now_ns)
         return False

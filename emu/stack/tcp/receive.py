@@ -6,10 +6,9 @@ from collections import deque
 
 from emu.stack.tcp.ack_policy import AckPolicy
 from emu.stack.tcp.reassembly import Block, OutOfOrderQueue
-from emu.stack.tcp.receive_window import COALESCED_MAX, DEFAULT_SEGMENT, OVERHEAD, ReceiveWindow, memory_of
+from emu.stack.tcp.receive_window import DEFAULT_SEGMENT, SMALL, ReceiveWindow, memory_of
 from emu.stack.tcp.seq import MASK, seq_diff, seq_leq, seq_lt
 from emu.stack.tcp.settings import TcpSettings
-from emu.stack.tcp.timers import NEVER
 
 BLOCKS_WITH_TIMESTAMPS = 3
 BLOCKS_WITHOUT_TIMESTAMPS = 4
@@ -74,14 +73,15 @@ class Receiver:
         self.received += size
         self.unread += size
         window = self.window
-        if size < COALESCED_MAX:
+        if size <= SMALL:
             self._append_small(payload)
         else:
             self._chunks.append(payload)
-            window.memory += 2 * size + OVERHEAD
+            window.memory += (1 << (size + 639).bit_length()) + 256 + size  # memory_of(size)
         acks = self.acks
         if size >= window.segment_size:
-            window.segment_size = size if size < window.advertised_mss else window.advertised_mss
+            if size != window.segment_size:
+                window.learn_size(size)
             if push and acks.pushed == 0:
                 acks.pushed = 1
         else:
@@ -93,7 +93,7 @@ class Receiver:
     def _append_small(self, payload: bytes) -> None:
         """Keep a small segment together with the one before it."""
         chunks = self._chunks
-        if chunks and len(chunks[-1]) + len(payload) <= COALESCED_MAX:
+        if chunks and len(chunks[-1]) + len(payload) <= SMALL:
             self.window.memory -= memory_of(len(chunks[-1]))
             chunks[-1] += payload
             self.window.memory += memory_of(len(chunks[-1]))
@@ -143,21 +143,19 @@ class Receiver:
             self._fin_sequence = (end - 1) & MASK
         before = self.out_of_order.bytes
         duplicate = self.out_of_order.insert(sequence, payload, end)
-        self.window.memory += memory_of(self.out_of_order.bytes - before)
+        added = self.out_of_order.bytes - before
+        if added:
+            self.window.memory += memory_of(added)
         if duplicate is not None:
             self.note_duplicate(*duplicate)
 
     def _take_what_follows(self) -> None:
         """The gap before the first piece is filled, perhaps (RFC 5681, section 4.2: then acknowledge at once)."""
-        queue = self.out_of_order
-        before = queue.bytes
-        for payload in queue.take(self.rcv_nxt):
+        for payload in self.out_of_order.take(self.rcv_nxt):
             self.rcv_nxt = (self.rcv_nxt + len(payload)) & MASK
             self.received += len(payload)
             self.unread += len(payload)
             self._chunks.append(payload)
-            self.window.memory += memory_of(len(payload))
-        self.window.memory = max(0, self.window.memory - memory_of(before - queue.bytes))
         self.acks.now = True
 
     def _take_fin(self) -> None:
@@ -259,8 +257,3 @@ class Receiver:
         if not self._sack or not count:
             return 0
         return 4 + 8 * min(count, BLOCKS_WITH_TIMESTAMPS if timestamps else BLOCKS_WITHOUT_TIMESTAMPS)
-
-    @property
-    def deadline_ns(self) -> int:
-        """When a delayed acknowledgment is due."""
-        return self.acks.deadline_ns if self.acks.scheduled else NEVER

@@ -1,12 +1,14 @@
 """The receive window: how much is offered, how it grows with a fast reader, and when not to change it (RFC 9293 3.8.6).
 
-As in Linux, memory is counted rather than data: a segment takes about twice its payload, and half of the free memory
-is offered as window. So a burst that is not read yet leaves the right edge where it is, as recorded, and an unread
-stream closes the window. The buffer grows while the reader keeps up (Linux's dynamic right-sizing).
+As in Linux, memory is counted rather than data, and only a part of the free memory is offered as window: half of it at
+first, then the ratio of data to memory in the first full segment (63/256 for 1448 bytes, 96/256 for 1398). So the
+right edge stays where it is while the first 30 to 50 KB arrive, as recorded, and an unread stream closes the window.
+The buffer grows while the reader keeps up (Linux's dynamic right-sizing).
 
-Source: Linux tcp_select_initial_window(), __tcp_select_window(), tcp_grow_window(), tcp_rcv_space_adjust().
-Limits: the memory of a segment is an estimate from its length, where Linux knows what the driver allocated; queues
-are never collapsed or pruned.
+Source: Linux 6.18 tcp_select_initial_window(), tcp_init_buffer_space(), __tcp_select_window(), tcp_measure_rcv_mss(),
+tcp_grow_window(), tcp_rcvbuf_grow(); recordings a3, f4, g9 and g30.
+Limits: the memory of a segment is what it is behind a veth without segmentation offload; queues are never collapsed or
+pruned.
 """
 
 from __future__ import annotations
@@ -17,18 +19,19 @@ WINDOW_FIELD_MAX = 0xFFFF
 SCALE_MAX = 14
 DEFAULT_SEGMENT = 536
 INITIAL_SEGMENTS = 10
-OVERHEAD = 1712
-"""With it a full segment takes 4608 bytes: no less, or the window would open during a burst (g30, a3)."""
-COALESCED_MAX = 640
-SMALLEST_MEMORY = 768
+INITIAL_RATIO = 128
+SMALL = 384
 """Small segments are put together in one piece of memory as long as they fit."""
 
 
 def memory_of(size: int) -> int:
-    """Return the bytes of kernel memory that a segment with so much data is taken to occupy."""
-    if size >= COALESCED_MAX:
-        return 2 * size + OVERHEAD
-    return 2 * size + COALESCED_MAX if size > 64 else SMALLEST_MEMORY
+    """Return the bytes of kernel memory that a segment with so much data occupies.
+
+    That is a block of a power of two with room for headers (66 bytes), headroom (254) and what Linux keeps behind the
+    data (320), 256 bytes of description, and the data once more, as Linux accounts for a frame that was cut from a
+    larger one in software.
+    """
+    return (1 << (size + 639).bit_length()) + 256 + size
 
 
 def initial_window(buffer: int, mss: int) -> int:
@@ -45,7 +48,8 @@ def choose_scale(buffer: int, buffer_max: int) -> int:
 class ReceiveWindow:
     """What is offered to the peer.
 
-    buffer: memory in bytes; window_max: what of it is offered at most. memory: what is occupied. offered: the window
+    buffer: memory in bytes; ratio: how many 256ths of it are offered; window_max: the most that is. memory: what is
+    occupied. offered: the window
     as it was last sent. left_edge: rcv_nxt when it was sent. threshold: what slow start of the window allows so far.
     advertised_mss: payload of a full segment. segment_size: of what really arrives (Linux's rcv_mss).
     """
@@ -62,6 +66,7 @@ class ReceiveWindow:
         "left_edge",
         "memory",
         "offered",
+        "ratio",
         "round_trip_ns",
         "scale",
         "segment_size",
@@ -78,7 +83,8 @@ class ReceiveWindow:
         self.left_edge = 0
         self.advertised_mss = mss
         self.segment_size = DEFAULT_SEGMENT
-        self.window_max = buffer >> 1
+        self.ratio = INITIAL_RATIO
+        self.window_max = buffer * INITIAL_RATIO >> 8
         self.offered = self.threshold = initial_window(buffer, mss)
         self.round_trip_ns = 0
         self.echo = -1
@@ -89,12 +95,12 @@ class ReceiveWindow:
     def begin(self, rcv_nxt: int, peer_mss: int, now_ns: int) -> None:
         """Begin to receive: the first segment is expected at `rcv_nxt`."""
         self.left_edge = rcv_nxt
-        full = self.buffer >> 1
-        if self.window_max > 2 * self.advertised_mss and self.window_max + self.advertised_mss > full:
-            self.window_max = max(2 * self.advertised_mss, full - self.advertised_mss)  # room for one more segment
-        self.threshold = min(self.threshold, self.window_max)
         hint = min(self.advertised_mss, peer_mss, self.offered >> 1, DEFAULT_SEGMENT)
         self.segment_size = max(hint, 88)
+        full, mss = self.buffer * self.ratio >> 8, self.advertised_mss
+        if 2 * mss < self.window_max and self.window_max + mss > full:
+            self.window_max = max(2 * mss, full - mss)  # one segment's worth is never offered
+        self.threshold = min(self.threshold, self.window_max)
         self._round_bytes = min(self.threshold, self.offered, INITIAL_SEGMENTS * self.advertised_mss)
         self._measured_ns = now_ns
 
@@ -102,7 +108,24 @@ class ReceiveWindow:
         """Fix the buffer's size (SO_RCVBUF): it does not grow any more."""
         self._autotuned = False
         self.buffer = buffer
-        self.window_max = buffer >> 1
+        self.window_max = buffer * self.ratio >> 8
+
+    def learn_size(self, size: int) -> None:
+        """Take the length of a segment, larger than any before, for that of a full one, and learn what it occupies."""
+        ratio = max(1, (size << 8) // memory_of(size))
+        if ratio != self.ratio:
+            self.ratio = ratio
+            self._limit(self.buffer * ratio >> 8)
+        self.segment_size = size if size < self.advertised_mss else self.advertised_mss
+
+    def _limit(self, window_max: int) -> None:
+        """Offer at most so much from now on (Linux's tcp_set_window_clamp)."""
+        if window_max < self.window_max:
+            self.threshold = min(self.threshold, window_max)
+        else:
+            self.threshold = max(self.threshold, min(self.offered, window_max))
+        self.window_max = window_max
+        self._round_bytes = min(self._round_bytes, window_max)
 
     def remaining(self, rcv_nxt: int) -> int:
         """Return how much of the window that was offered is left."""
@@ -111,8 +134,8 @@ class ReceiveWindow:
 
     def select(self) -> int:
         """Return the window that could be offered now, before the promise made earlier is considered."""
-        allowed = self.buffer >> 1
-        free = (self.buffer - self.memory) >> 1
+        allowed = self.buffer * self.ratio >> 8
+        free = (self.buffer - self.memory) * self.ratio >> 8
         full = self.window_max if self.window_max < allowed else allowed
         scale = self.scale
         if free < full >> 1:
@@ -145,13 +168,30 @@ class ReceiveWindow:
 
     def grow(self, size: int) -> bool:
         """Let the window grow after a segment that used its memory well; tell whether it did."""
-        free = (self.buffer - self.memory) >> 1
+        free = (self.buffer - self.memory) * self.ratio >> 8
         room = (free if free < self.window_max else self.window_max) - self.threshold
         if room <= 0:
             return False
-        increment = 2 * (size if size > self.advertised_mss else self.advertised_mss)
+        if memory_of(size) * self.ratio >> 8 <= size:
+            increment = 2 * self.advertised_mss
+        elif not self._has_room_for_waste(size):
+            return False
+        else:
+            increment = 2 * self.segment_size
+        increment = max(increment, 2 * size)
         self.threshold += increment if increment < room else room
         return True
+
+    def _has_room_for_waste(self, size: int) -> bool:
+        """Tell whether the window is still so small that a segment with much overhead may let it grow."""
+        overhead = memory_of(size) * self.ratio >> 9
+        window = self._buffer_max * self.ratio >> 9
+        while self.threshold <= window:
+            if overhead <= size:
+                return True
+            overhead >>= 1
+            window >>= 1
+        return False
 
     # -- growth of the buffer -----------------------------------------------------------------------------------------
 
@@ -172,12 +212,12 @@ class ReceiveWindow:
         copied = copied_total - self._measured_bytes
         if copied > self._round_bytes:
             if self._autotuned:
-                window = 2 * copied + 16 * self.advertised_mss
+                window = 2 * copied
                 window += window * (copied - self._round_bytes) // self._round_bytes * 2
-                buffer = min(2 * window, self._buffer_max)
+                buffer = min((window << 8) // self.ratio, self._buffer_max)
                 if buffer > self.buffer:
                     self.buffer = buffer
-                    self.window_max = buffer >> 1
+                    self.window_max = buffer * self.ratio >> 8
             self._round_bytes = copied
         self._measured_bytes = copied_total
         self._measured_ns = now_ns

@@ -153,7 +153,7 @@ class LossRecovery(AckJudge):
         idle_ns = now_ns - self._last_sent_ns
         rto_ns = self.rto_ns
         congestion = self._congestion
-        if idle_ns <= rto_ns:
+        if idle_ns <= rto_ns or not self._settings.slow_start_after_idle:
             return
         self._last_sent_ns = now_ns
         congestion.ssthresh = self._current_ssthresh()
@@ -255,7 +255,7 @@ class LossRecovery(AckJudge):
             self._used_since_ns = now_ns
         elif una_before >= self._limited_until and not (cwnd < congestion.ssthresh and cwnd < 2 * flight):
             self._used = max(self._used, flight)
-            if now_ns - self._used_since_ns >= self.rto_ns:
+            if now_ns - self._used_since_ns >= self.rto_ns and self._settings.slow_start_after_idle:
                 used = max(self._used, congestion.initial_window)
                 if used < cwnd:
                     congestion.ssthresh = self._current_ssthresh()
@@ -320,8 +320,8 @@ class LossRecovery(AckJudge):
         """What is to be done now that `deadline_ns` has come.
 
         While a probe may be sent, it takes the place of the timeout, which starts anew after it (FACT 43: 205 ms, then
-        208 ms). With the kernel's clock (4 ms) the deadline is first rounded up as Linux's timer wheel would, then `deadline_ns`
-        is later and there is nothing to do yet.
+        208 ms). With the kernel's clock (4 ms) the deadline is first rounded up as Linux's timer wheel would, then
+        `deadline_ns` is later and there is nothing to do yet.
         """
         deadline_ns = self.deadline_ns
         if now_ns < deadline_ns:

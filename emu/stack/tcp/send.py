@@ -12,11 +12,13 @@ from emu.wire.tcp import ACK, FIN, PSH
 
 if TYPE_CHECKING:
     from emu.stack.tcp.connection import Connection
+    from emu.stack.tcp.handshake import Handshake
     from emu.stack.tcp.recovery import LossRecovery
     from emu.stack.tcp.sent_segment import SentSegment
 
 SMALL_WINDOW = 536
-TIMESTAMPS_LENGTH = 12
+GSO_PAYLOAD_MAX = 65536 - 1 - 320
+"""What Linux puts into one packet at most, for it to be cut into segments below TCP (MAX_TCP_HEADER is 320)."""
 
 
 class Sender:
@@ -25,6 +27,7 @@ class Sender:
     snd_una, snd_nxt: oldest unacknowledged and next sequence number. snd_wnd: the peer's window in bytes; max_window:
     the largest it ever was. mss: payload of a full segment. small_end: the end of the last segment that was not full
     (for Minshall's variant of Nagle's algorithm). fin_wanted, fin_sent: about our FIN. no_delay: TCP_NODELAY.
+    leaving: what is being sent right now, to be told when it passes the interface; None for bare acknowledgments.
     blocked: the device below has enough of our segments already; nothing new leaves until it is False again.
     """
 
@@ -35,6 +38,7 @@ class Sender:
         "bytes_sent",
         "fin_sent",
         "fin_wanted",
+        "leaving",
         "max_window",
         "mss",
         "no_delay",
@@ -66,6 +70,7 @@ class Sender:
         self.fin_wanted = False
         self.fin_sent = False
         self.no_delay = False
+        self.leaving: SentSegment | Handshake | None = None
         self.blocked = False
         self.bytes_sent = 0
 
@@ -122,35 +127,55 @@ class Sender:
             self._watch_window(now_ns)
 
     def _output_data(self, unsent: int, room: int, now_ns: int) -> bool:
-        """Send new data while congestion window, peer's window and Nagle allow; True if cwnd was not the limit."""
+        """Send new data while congestion window, peer's window and Nagle allow; True if cwnd was not the limit.
+
+        Linux sends several segments as one packet, which is cut into segments below TCP: of half the congestion window
+        at most, and of 64 KiB. It shows: the last segment of each such packet has PSH, and may be a short one that
+        fills the peer's window.
+        """
         mss = self.mss
         receiver = self._connection.receiver
         if receiver.out_of_order.blocks or receiver.duplicate is not None:
             mss -= receiver.sack_option_length(self._connection.timestamps_on)
         window = self.snd_wnd - ((self.snd_nxt - self.snd_una) & MASK)
+        short_allowed = self.no_delay or self.fin_wanted or seq_diff(self.small_end, self.snd_una) <= 0  # Nagle
+        packet_max = min(self.recovery.cwnd // mss >> 1, GSO_PAYLOAD_MAX // mss) or 1
+        in_packet = 0
         while unsent:
             size = mss if unsent > mss else unsent
             if size > room:
                 return False
             if size > window:
+                if not in_packet or window <= 0 or not short_allowed:
+                    return True
+                size = window
+            if size < mss and not short_allowed:
                 return True
-            if size < mss and not self.no_delay and not self.fin_wanted and seq_diff(self.small_end, self.snd_una) > 0:
-                return True  # Nagle: a small segment is on its way already
-            self._send_new(size, size == unsent, mss, now_ns)
             unsent -= size
             room -= size
             window -= size
+            in_packet += 1
+            following = mss if unsent > mss else unsent
+            ends_packet = (
+                in_packet == packet_max
+                or not following
+                or following > room
+                or (following > window and not (window > 0 and short_allowed))
+                or (following < mss and not short_allowed)
+            )
+            if self._send_new(size, not unsent, mss, ends_packet and in_packet > 1, now_ns) or ends_packet:
+                in_packet = 0
             if self.blocked:
                 return False
         return room >= mss
 
-    def _send_new(self, size: int, is_last: bool, mss: int, now_ns: int) -> None:
-        """Send the next piece of the stream; the FIN rides on the last one if it is wanted."""
+    def _send_new(self, size: int, is_last: bool, mss: int, push: bool, now_ns: int) -> bool:
+        """Send the next piece of the stream; the FIN rides on the last one if it is wanted. True: it had PSH."""
         buffer = self.buffer
         payload = buffer.take(size)
-        flags = ACK
         if buffer.passes_mark():
-            flags = ACK | PSH
+            push = True
+        flags = ACK | PSH if push else ACK
         sequence = self.snd_nxt
         is_fin = is_last and self.fin_wanted
         nxt = sequence + size
@@ -163,9 +188,11 @@ class Sender:
             self.small_end = nxt
         self.bytes_sent += size
         connection = self._connection
-        self.recovery.sent(sequence, payload, is_fin, now_ns)
+        self.leaving = self.recovery.sent(sequence, payload, is_fin, now_ns)
         connection.receiver.acks.data_sent(now_ns)
         connection.emit_segment(sequence, flags, payload, ECN_CAPABLE if connection.ecn_active else PLAIN, now_ns)
+        self.leaving = None
+        return push
 
     def _output_fin(self, now_ns: int) -> None:
         """Send a FIN of its own; the congestion window does not hold it back, the peer's window does."""
@@ -174,8 +201,9 @@ class Sender:
         sequence = self.snd_nxt
         self.snd_nxt = (sequence + 1) & MASK
         self.fin_sent = True
-        self.recovery.sent(sequence, b"", True, now_ns)
+        self.leaving = self.recovery.sent(sequence, b"", True, now_ns)
         self._connection.emit_segment(sequence, ACK | FIN, b"", PLAIN, now_ns)
+        self.leaving = None
 
     def retransmit(self, segment: SentSegment, now_ns: int) -> None:
         """Send a segment again."""
@@ -196,7 +224,7 @@ class Sender:
         size = min(unsent, self.mss - connection.receiver.sack_option_length(connection.timestamps_on))
         if size > self.snd_wnd - self.outstanding:
             return False
-        self._send_new(size, size == unsent, self.mss, now_ns)
+        self._send_new(size, size == unsent, self.mss, False, now_ns)
         return True
 
     # -- zero window --------------------------------------------------------------------------------------------------
@@ -229,8 +257,7 @@ class Sender:
         if unsent and room > 0:
             receiver = self._connection.receiver
             size = min(unsent, room, self.mss - receiver.sack_option_length(self._connection.timestamps_on))
-            self.buffer.push_next()
-            self._send_new(size, size == unsent, self.mss, now_ns)
+            self._send_new(size, size == unsent, self.mss, True, now_ns)
             self.persist.stop()
         elif not unsent and room > 0 and self.has_unsent:
             self._output_fin(now_ns)

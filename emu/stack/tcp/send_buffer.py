@@ -26,9 +26,10 @@ class SendBuffer:
         self.unsent = 0
 
     def write(self, data: bytes, push_every: int, segment_size: int, push: bool = True) -> None:
-        """Append data; its end is marked, and a place whenever more than `push_every` bytes follow the last mark.
+        """Append data; its end is marked, and so are places in between, `push_every` bytes apart at most.
 
-        As in Linux (forced_push): those places are ends of full segments. push: False when more of this write follows.
+        Those are ends of full segments: Linux collects data in pieces of half the peer's largest window, each of which
+        ends with PSH. push: False when more of this write follows.
         """
         if not data:
             return
@@ -37,7 +38,7 @@ class SendBuffer:
         start, end = self._written, self._written + len(data)
         self._written = end
         if end - self._pushed > push_every:
-            step = (push_every // segment_size + 1) * segment_size
+            step = max(push_every // segment_size, 2) * segment_size
             while self._pushed + step < end:
                 self._mark(max(self._pushed + step, start))
         if push:
@@ -94,10 +95,3 @@ class SendBuffer:
         self._marks.clear()
         self._next_mark = _NO_MARK
         self._offset = self.unsent = 0
-
-    def push_next(self) -> None:
-        """Let the next segment have PSH, wherever it ends."""
-        if self._next_mark > self._taken + 1:
-            if self._next_mark != _NO_MARK:
-                self._marks.appendleft(self._next_mark)
-            self._next_mark = self._taken + 1

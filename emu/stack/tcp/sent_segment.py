@@ -30,6 +30,11 @@ class SentSegment:
         self.transmissions = 1
         self.marks = 0
 
+    def left(self, now_ns: int) -> None:
+        """Note that it passes its interface only now, because the host's CPU was busy: its round trip begins here."""
+        if self.transmissions == 1:
+            self.sent_ns = self.first_sent_ns = now_ns
+
     @property
     def end_seq(self) -> int:
         """The sequence number after its last."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 SECOND = 1_000_000_000
@@ -123,10 +122,6 @@ class TcpSettings:
             frto=bool(value("frto")),
             slow_start_after_idle=bool(value("slow_start_after_idle")),
         )
-
-    def with_changes(self, changes: Mapping[str, object]) -> TcpSettings:
-        """Return a copy in which some fields differ."""
-        return replace(self, **changes)  # type: ignore[arg-type]
 
     @property
     def syn_retries_in_all(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from emu.stack.tcp import congestion
@@ -45,7 +45,7 @@ class PathModel:
             iss=iss,
             mss=MSS,
             congestion=congestion.make(traits.algorithm, MSS),
-            settings=TcpSettings(),
+            settings=replace(TcpSettings(), retries2=1000),  # with half of all ACKs lost 15 minutes can pass
             sack=traits.sack,
             timestamps=traits.timestamps,
             rtt=rtt,

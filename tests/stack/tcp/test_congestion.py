@@ -63,7 +63,7 @@ def test_reno_halves_to_whole_segments_and_at_least_two(cwnd: int, half: int) ->
 
 
 def drive(cubic: Cubic, seconds: float, rtt_ns: int) -> list[tuple[int, int]]:
-    """Acknowledges window after window, segment by segment evenly over a round trip; (time, window) at every segment."""
+    """Acknowledges window after window, segment by segment over a round trip; (time, window) at every segment."""
     now, end = 0, round(seconds * SECOND)
     track = []
     while now < end:
@@ -82,7 +82,7 @@ def after_loss(cwnd: int) -> Cubic:
 
 @pytest.mark.parametrize("w_max", [250, 400, 1000])
 def test_cubic_follows_its_closed_formula(w_max: int) -> None:
-    """RFC 9438, figure 1: W(t) = C (t - K)^3 + W_max, K = cbrt((W_max - cwnd) / C); a long round trip, so not Reno's."""
+    """RFC 9438, figure 1: W(t) = C (t - K)^3 + W_max, K = cbrt((W_max - cwnd) / C); on a long path, so not Reno's."""
     rtt_ns = 100 * MS
     start = int(w_max * 0.7)
     k = ((w_max - start) / 0.4) ** (1 / 3)

@@ -53,6 +53,15 @@ def test_after_a_long_idle_time_it_is_the_initial_window():
     assert len(tcp.sent) == 10
 
 
+def test_slow_start_after_idle_can_be_switched_off():
+    """net.ipv4.tcp_slow_start_after_idle."""
+    tcp = streaming(10, slow_start_after_idle=False)
+    ack(tcp, 10, at=200)
+    recovery(tcp)._congestion.cwnd = 40 * FULL
+    tcp.write(100 * FULL, at=s(30))
+    assert len(tcp.sent) == 40
+
+
 def test_after_a_short_pause_it_is_as_large_as_before():
     tcp = streaming(10)
     ack(tcp, 10, at=200)

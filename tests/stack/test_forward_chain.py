@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from emu.kernel.errors import InvalidValue, NotFound
-from emu.stack.netfilter import ACCEPT, DROP, Filter, ForwardRule
+from emu.stack.forward_chain import Filter, ForwardRule
 from emu.stack.output import build_packet
+from emu.stack.rule_chain import ACCEPT, DROP
 
 PACKET = build_packet(bytes((172, 17, 0, 2)), bytes((172, 18, 0, 2)), 17, b"", identification=1, ttl=64)
 

@@ -1,0 +1,134 @@
+"""TCP sockets of containers: by name, with options, over a bridge and an overlay, and when a container stops."""
+
+import errno
+
+import pytest
+
+import emu
+from emu.kernel.errors import InvalidValue, NotFound
+
+
+def two_containers(**options):
+    net = emu.Emulation(**options)
+    network = net.host.networks.create("shop", subnet="10.5.0.0/24")
+    return net, net.host.containers.run("web", network=network), net.host.containers.run("db", network=network)
+
+
+def echo(listener):
+    def server():
+        while True:
+            connection = yield listener.accept()
+            while data := (yield connection.recv()):
+                yield connection.send(data)
+            connection.close()
+
+    return server()
+
+
+@pytest.mark.parametrize("cost", ["linux", "none"])
+def test_a_container_connects_to_another_by_name(cost):
+    net, web, db = two_containers(cost=cost)
+    db.spawn(echo(db.tcp_listen(80)))
+
+    def client():
+        socket = web.tcp_connect("db", 80)
+        yield socket.connected
+        yield socket.send(b"hello")
+        answer = yield socket.recv()
+        socket.close()
+        yield socket.closed
+        return answer
+
+    task = web.spawn(client())
+    net.run()
+    assert task.result == b"hello"
+
+
+def test_a_connection_crosses_an_overlay_in_segments_that_fit():
+    net = emu.Emulation()
+    one, two = net.add_host("host1"), net.add_host("host2")
+    net.add_link(one, two, rate="1Gbit", delay="50us")
+    shop = net.networks.create("shop", driver="overlay", subnet="10.0.9.0/24", attachable=True)
+    web, db = one.containers.run("web", network=shop), two.containers.run("db", network=shop)
+    db.spawn(echo(db.tcp_listen(80)))
+
+    def client():
+        socket = web.tcp_connect("db", 80)
+        yield socket.connected
+        socket.send(bytes(100_000))
+        total = 0
+        while total < 100_000:
+            total += len((yield socket.recv()))
+        socket.close()
+        return socket.info()
+
+    task = web.spawn(client())
+    net.run()
+    assert task.result.mss == 1398
+    assert task.result.retransmissions == 0
+
+
+def test_nobody_listening_refuses_the_connection():
+    net, web, _ = two_containers()
+
+    def client():
+        try:
+            yield web.tcp_connect("db", 80).connected
+        except OSError as error:
+            return error.errno
+
+    task = web.spawn(client())
+    net.run()
+    assert task.result == errno.ECONNREFUSED
+
+
+def test_a_container_that_stops_sends_nothing_and_its_peer_gives_up():
+    net, web, db = two_containers()
+    db.spawn(echo(db.tcp_listen(80)))
+
+    def client():
+        socket = web.tcp_connect("db", 80, user_timeout_ns=3_000_000_000)
+        yield socket.connected
+        db.stop()
+        sent = web.interface("eth0").counters.rx_packets
+        try:
+            yield socket.send(b"anybody there?")
+            yield socket.recv()
+        except OSError as error:
+            return error.errno, web.interface("eth0").counters.rx_packets - sent
+
+    task = web.spawn(client())
+    net.run()
+    assert task.result[0] in (errno.ETIMEDOUT, errno.EHOSTUNREACH)
+    assert task.result[1] == 0
+
+
+def test_options_are_given_by_keyword_and_unknown_ones_are_refused():
+    _, web, db = two_containers()
+    socket = web.tcp_connect(db, 80, no_delay=True, congestion="reno", receive_buffer=1 << 20, source_port=40_000)
+    assert (socket.no_delay, socket.congestion, socket.receive_buffer) == (True, "reno", 1 << 20)
+    assert socket.local_address == ("10.5.0.2", 40_000)
+    with pytest.raises(InvalidValue, match='unknown option "nodelay": expected congestion, keep_alive'):
+        web.tcp_connect(db, 80, nodelay=True)
+    with pytest.raises(NotFound, match="nobody"):
+        web.tcp_connect("nobody", 80)
+
+
+def test_a_port_that_is_listened_on_twice_is_an_error_as_in_linux():
+    _, web, _ = two_containers()
+    web.tcp_listen(80)
+    with pytest.raises(OSError, match="Address already in use"):
+        web.tcp_listen(80)
+
+
+def test_a_waiting_program_says_what_it_waits_for():
+    net, _, db = two_containers()
+    listener = db.tcp_listen(80)
+
+    def server():
+        yield listener.accept()
+
+    task = db.spawn(server())
+    net.run()
+    assert task.unfinished
+    assert task.waiting_for == "a connection on TCP port 80"
