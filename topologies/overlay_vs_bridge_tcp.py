@@ -57,7 +57,7 @@ def topology(net: emu.Emulation, size: int = 2_000_000, rate: str = "1Gbit", del
         net.expect("the underlay stays below 94.15 % of the cable", lambda: 0.90 < goodput("underlay") / 1e9 < 0.9415)
         net.expect("the overlay stays below 90.90 % of the cable", lambda: 0.86 < goodput("overlay") / 1e9 < 0.9090)
         net.expect("the bridge has no cable to wait for", lambda: goodput("bridge") > goodput("underlay"))
-    net.expect("the overlay is slower than the underlay", lambda: goodput("overlay") < goodput("underlay"))
+        net.expect("the overlay is slower than the underlay", lambda: goodput("overlay") < goodput("underlay"))
     net.expect(
         "a request over the overlay takes some microseconds more",
         lambda: 2 < median_us("overlay") - median_us("underlay") < 40,

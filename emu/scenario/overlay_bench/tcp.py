@@ -131,11 +131,11 @@ class _Run:
         yield from self._stream()
         self._listener.close()
 
-    def _open(self) -> Generator[Event, Any, tuple[TcpSocket, TcpSocket]]:
+    def _open(self, *, no_delay: bool) -> Generator[Event, Any, tuple[TcpSocket, TcpSocket]]:
         """Open a connection and return both ends."""
         accepted = self._listener.accept()
         client = self._pair.client.tcp_connect(
-            self._pair.server_address, SERVER_PORT, no_delay=True, congestion=self._point.congestion
+            self._pair.server_address, SERVER_PORT, no_delay=no_delay, congestion=self._point.congestion
         )
         yield client.connected
         server = yield accepted
@@ -154,7 +154,7 @@ class _Run:
 
     def _ask(self) -> Generator[Event, Any, None]:
         """Send a request, wait for the response, and so on."""
-        client, server = yield from self._open()
+        client, server = yield from self._open(no_delay=True)
         server.no_delay = True
         self._kernel.spawn(_echo(server))
         request = bytes(REQUEST_BYTES)
@@ -169,7 +169,7 @@ class _Run:
 
     def _stream(self) -> Generator[Event, Any, None]:
         """Send everything in one direction."""
-        client, server = yield from self._open()
+        client, server = yield from self._open(no_delay=False)
         started_ns, cpu_ns = self._kernel.now, self._cpu_used()
         self._counting = True
         sending = self._kernel.spawn(_send(client, self._point.size_bytes))
