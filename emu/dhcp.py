@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from emu.emulation import Emulation
     from emu.host import Host
     from emu.network import Network
-    from emu.programs import Programs
+    from emu.program_runner import ProgramRunner
     from emu.stack.namespace import Namespace
 
 
@@ -158,7 +158,7 @@ def gateway_service(network: CnmNetwork) -> DhcpService | None:
 # -- programs that wait -----------------------------------------------------------------------------------------------
 
 
-def wait_for_own_leases(programs: Programs, what: str) -> Waiting:
+def wait_for_own_leases(programs: ProgramRunner, what: str) -> Waiting:
     """Wait until a container has its leased addresses; a program does not start before.
 
     Raises LeaseTimeout when the attempt to get one has failed.
@@ -167,7 +167,7 @@ def wait_for_own_leases(programs: Programs, what: str) -> Waiting:
         yield from _wait_for(endpoint, f"{programs.name}: {what}")
 
 
-def wait_for_target(programs: Programs, target: Programs | str, what: str) -> Waiting:
+def wait_for_target(programs: ProgramRunner, target: ProgramRunner | str, what: str) -> Waiting:
     """Wait until a target that is being leased an address has it; for any other target go on at once.
 
     Raises LeaseTimeout when the attempt to get one has failed.
@@ -191,7 +191,7 @@ def _client(endpoint: Endpoint) -> EndpointLease | None:
     return ipam.client(endpoint) if isinstance(ipam, DhcpIpam) and endpoint.sandbox is not None else None
 
 
-def _pending_endpoints(programs: Programs, target: Programs | str) -> Iterator[Endpoint]:
+def _pending_endpoints(programs: ProgramRunner, target: ProgramRunner | str) -> Iterator[Endpoint]:
     """Give the endpoints that a target will be found by, as far as they have no address yet."""
     mine = {endpoint.network.id for endpoint in programs.sandbox.endpoints if endpoint.network.leases_addresses}
     if not mine or (isinstance(target, str) and programs.resolve(target)):
