@@ -81,6 +81,7 @@ class Container(Programs):
         self.removed = False
         self._sandbox: Sandbox | None = None
         self._tasks = []
+        self._servers = []
         self.dhcp_services: list[DhcpService] = []
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -134,6 +135,9 @@ class Container(Programs):
         for task in self._tasks:
             task.stop(reason)
         self._tasks.clear()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         for service in self.dhcp_services:
             service.stop()
         self._sandbox = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from emu.emulation import Emulation
     from emu.host import Host
     from emu.network import Network
-    from emu.programs import Programs
+    from emu.program_runner import ProgramRunner
     from emu.stack.namespace import Namespace
     from emu.stack.tcp_socket import TcpSocket
 
@@ -161,13 +161,13 @@ def gateway_service(network: CnmNetwork) -> DhcpService | None:
 # -- programs that wait -----------------------------------------------------------------------------------------------
 
 
-def needs_waiting(programs: Programs, target: Programs | str) -> bool:
+def needs_waiting(programs: ProgramRunner, target: ProgramRunner | str) -> bool:
     """Tell whether a container or the target of its program is still being leased an address."""
     endpoints = [*programs.sandbox.endpoints, *_pending_endpoints(programs, target)]
     return any(endpoint.pending is not None and _client(endpoint) is not None for endpoint in endpoints)
 
 
-def wait_for_own_leases(programs: Programs, what: str) -> Waiting:
+def wait_for_own_leases(programs: ProgramRunner, what: str) -> Waiting:
     """Wait until a container has its leased addresses; a program does not start before.
 
     Raises LeaseTimeout when the attempt to get one has failed.
@@ -176,7 +176,7 @@ def wait_for_own_leases(programs: Programs, what: str) -> Waiting:
         yield from _wait_for(endpoint, f"{programs.name}: {what}")
 
 
-def wait_for_target(programs: Programs, target: Programs | str, what: str) -> Waiting:
+def wait_for_target(programs: ProgramRunner, target: ProgramRunner | str, what: str) -> Waiting:
     """Wait until a target that is being leased an address has it; for any other target go on at once.
 
     Raises LeaseTimeout when the attempt to get one has failed.
@@ -185,7 +185,7 @@ def wait_for_target(programs: Programs, target: Programs | str, what: str) -> Wa
         yield from _wait_for(endpoint, f"{programs.name}: {what}: container {endpoint.name}")
 
 
-def connect_when_leased(programs: Programs, socket: TcpSocket, target: Programs | str, port: int) -> Waiting:
+def connect_when_leased(programs: ProgramRunner, socket: TcpSocket, target: ProgramRunner | str, port: int) -> Waiting:
     """Connect a TCP socket when its container and its target have their leases; else `connected` fails with why."""
     what = f"tcp to {target if isinstance(target, str) else target.name}:{port}"
     try:
@@ -213,7 +213,7 @@ def _client(endpoint: Endpoint) -> EndpointLease | None:
     return ipam.client(endpoint) if isinstance(ipam, DhcpIpam) and endpoint.sandbox is not None else None
 
 
-def _pending_endpoints(programs: Programs, target: Programs | str) -> Iterator[Endpoint]:
+def _pending_endpoints(programs: ProgramRunner, target: ProgramRunner | str) -> Iterator[Endpoint]:
     """Give the endpoints that a target will be found by, as far as they have no address yet."""
     mine = {endpoint.network.id for endpoint in programs.sandbox.endpoints if endpoint.network.leases_addresses}
     if not mine or (isinstance(target, str) and programs.resolve(target)):

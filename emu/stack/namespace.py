@@ -23,6 +23,7 @@ from emu.stack.output import Ipv4Output, Path
 from emu.stack.packet_socket import OnFrame, PacketSocket, Wants
 from emu.stack.ping_socket import PingSocket
 from emu.stack.pmtu import PmtuCache
+from emu.stack.raw_socket import RawSocket
 from emu.stack.raw_table import RawTable
 from emu.stack.resolver import ResolverSettings
 from emu.stack.route import RouteTable
@@ -320,6 +321,10 @@ class Namespace:
     def packet_socket(self, device: NetDevice, wants: Wants, on_frame: OnFrame) -> PacketSocket:
         """Open a packet socket on a device: whole frames, with or without an address (see `PacketSocket`)."""
         return PacketSocket(self, device, wants, on_frame)
+
+    def raw_socket(self, protocol: int) -> RawSocket:
+        """Open a raw socket: IPv4 packets of one protocol with their headers (see `RawSocket`)."""
+        return RawSocket(self, protocol)
 
     # -- output and wake-up -------------------------------------------------------------------------------------------
 

@@ -295,8 +295,7 @@ class TcpSocket(TcpStream):
         return f"<TcpSocket {self._namespace.name} {self.local_address} -> {self.remote_address} {self.state}>"
 
 
-def check_port(port: int, minimum: int) -> int:
-    """Return a port. Raises InvalidValue for what is none."""
+def check_port(port: int, minimum: int) -> None:
+    """Raise InvalidValue for what is no port."""
     if type(port) is not int or not minimum <= port <= 65535:
         raise InvalidValue(f"TCP port {port!r}: expected {minimum} to 65535")
-    return port
