@@ -30,10 +30,8 @@ def hint_lines(
     if together:
         lines.append("    the way of each packet through all interfaces: frame.packet_id == 1")
     if together and has_tcp and not single:
-        lines.append(
-            "    for Wireshark's TCP analysis, which takes one packet at several interfaces for retransmissions,"
-        )
-        lines.append("    run it again with --split: one file per interface")
+        lines.append("    Wireshark's TCP analysis takes one packet at several interfaces for retransmissions:")
+        lines.append("    for it run again with --split, which writes one file per interface")
     if single:
         name = f"{single[0].parent}/<interface>{single[0].suffix}"
         lines.append(f"  wireshark {name}  ({len(single)} file{'s' if len(single) > 1 else ''})")
