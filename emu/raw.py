@@ -21,11 +21,13 @@ LINK_LAYERS = ("Ether", "Dot3")
 
 
 def begins_with_ip(packet: Any) -> bool:
-    """Tell whether a Scapy packet begins with its IP header. Raises InvalidValue if it begins with neither that nor
-    Ethernet.
+    """Tell whether a Scapy packet begins with its IP header. Raises InvalidValue for anything that begins with neither
+    that nor Ethernet.
     """
     first = type(packet).__name__
-    if isinstance(packet, layers().Packet) and first not in (*LINK_LAYERS, "IP"):
+    if not isinstance(packet, layers().Packet):
+        raise InvalidValue(f"expected a Scapy packet such as Ether()/IP(), not {packet!r}")
+    if first not in (*LINK_LAYERS, "IP"):
         raise InvalidValue(
             f"send: the packet begins with {first}; begin it with Ether(src=..., dst=...), "
             "or with IP(dst=...) to have it routed"

@@ -250,9 +250,11 @@ def request_options(
     timeout: str | int | None = None,
 ) -> HttpRequestOptions:
     """Return checked options; raises InvalidValue naming what is wrong."""
-    paths = (path,) if isinstance(path, str) else tuple(path)
+    paths = (path,) if isinstance(path, str) else tuple(path) if isinstance(path, Sequence) else ()
     if not paths:
-        raise InvalidValue("http_get: there is no path to ask for")
+        raise InvalidValue(f'http_get: expected a path such as "/index.html", or several, not {path!r}')
+    if headers is not None and not isinstance(headers, Mapping):
+        raise InvalidValue(f'http_get: expected headers as a dict such as {{"Accept": "text/html"}}, not {headers!r}')
     if not isinstance(data, (str, bytes)):
         raise InvalidValue(f"http_get: data is text or bytes, not {data!r}")
     options = HttpRequestOptions(

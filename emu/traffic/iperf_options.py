@@ -91,7 +91,7 @@ def iperf_options(
     for name, flag in (("reverse", reverse), ("no_delay", no_delay)):
         if not isinstance(flag, bool):
             raise InvalidValue(f"iperf: {name} is True or False, not {flag!r}")
-    if congestion is not None and (is_udp or congestion not in ALGORITHMS):
+    if congestion is not None and (is_udp or not isinstance(congestion, str) or congestion not in ALGORITHMS):
         known = " or ".join(f'"{name}"' for name in sorted(ALGORITHMS))
         raise InvalidValue(f"iperf: congestion is {known}, for TCP only, not {congestion!r}")
     rate_bps = (UDP_RATE_BPS if is_udp else 0) if bitrate is None else parse_rate_bps(bitrate, "bitrate")
