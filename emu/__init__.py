@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from emu.network import Network
     from emu.result import Result
     from emu.task import Task
+    from emu.traffic.http_messages import HttpRequest, HttpResponse
 
 # Loaded on first use, so that `emu --help` answers at once.
 _LATER = {
@@ -49,6 +50,8 @@ _LATER = {
     "Emulation": "emu.emulation",
     "GilbertElliott": "emu.device.impairments.loss",
     "Host": "emu.host",
+    "HttpRequest": "emu.traffic.http_messages",
+    "HttpResponse": "emu.traffic.http_messages",
     "Link": "emu.link",
     "Network": "emu.network",
     "Red": "emu.device.queues.red",
@@ -66,6 +69,8 @@ __all__ = [
     "Emulation",
     "GilbertElliott",
     "Host",
+    "HttpRequest",
+    "HttpResponse",
     "InvalidValue",
     "LeaseTimeout",
     "Link",

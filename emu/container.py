@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from emu import inspection
 from emu.attachment import Attachment, Connection, Mode, read_attachment
@@ -11,7 +11,7 @@ from emu.cnm.naming import start_order
 from emu.cnm.settings import check_settings, setting_up
 from emu.dhcp import ServerOptions, serve_in_container
 from emu.interface import Interface
-from emu.kernel.errors import Conflict, NotFound
+from emu.kernel.errors import Conflict, InvalidValue, NotFound
 from emu.network import Network
 from emu.programs import Programs
 
@@ -22,10 +22,26 @@ if TYPE_CHECKING:
     from emu.stack.namespace import Namespace
 
 
+class AddressBook(dict[str, str]):
+    """Addresses by network name; what is not there is an error that says what it waits for, such as a lease."""
+
+    def __init__(self, name: str, waits_for: Callable[[str], str]) -> None:
+        super().__init__()
+        self._name = name
+        self._waits_for = waits_for
+
+    def __missing__(self, network: str) -> NoReturn:
+        reason = self._waits_for(network)
+        raise NotFound(
+            f"container {self._name} has no address on network {network}" + (f": {reason}" if reason else "")
+        )
+
+
 class Container(Programs):
     """A container. Made by `host.containers.run`.
 
-    name: unique in the emulation. id: 64 hex digits. host: where it runs.
+    name: unique in the emulation. id: 64 hex digits. host: where it runs. offload: whether it leaves
+    checksums and cutting TCP segments to the hardware.
     """
 
     def __init__(
@@ -42,6 +58,7 @@ class Container(Programs):
         ipv4_address: str | None,
         mac_address: str | None,
         aliases: tuple[str, ...],
+        offload: bool,
     ) -> None:
         self.host = host
         self.net = host.net
@@ -51,6 +68,12 @@ class Container(Programs):
         self.labels = labels
         self.sysctls = sysctls
         self.attachment: Attachment = read_attachment(host, network, ipv4_address, mac_address, aliases)
+        if offload and self.attachment.mode is not Mode.OWN:
+            raise InvalidValue(
+                f'offload=True: container "{name}" has no network namespace of its own; set it where the namespace '
+                "comes from"
+            )
+        self.offload = offload
         self.id = host.controller.ids.object_id()
         self.hostname = hostname
         self.created_ns = self.net.now
@@ -58,6 +81,7 @@ class Container(Programs):
         self.removed = False
         self._sandbox: Sandbox | None = None
         self._tasks = []
+        self._servers = []
         self.dhcp_services: list[DhcpService] = []
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -111,6 +135,9 @@ class Container(Programs):
         for task in self._tasks:
             task.stop(reason)
         self._tasks.clear()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         for service in self.dhcp_services:
             service.stop()
         self._sandbox = None
@@ -147,6 +174,9 @@ class Container(Programs):
         sandbox = controller.create_sandbox(
             self.name, self.id, hostname=self.hostname, sysctls=self.sysctls, share_host=attachment.mode is Mode.HOST
         )
+        if self.offload:
+            sandbox.namespace.offload = True
+            self.net.underlay.finish_offloads()
         try:
             with setting_up(self.net.profile):
                 for connection in self._start_order():
@@ -193,14 +223,13 @@ class Container(Programs):
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Its IPv4 addresses by network name."""
-        if self._sandbox is None or self.attachment.mode is not Mode.OWN:
-            return {}
-        return {
-            endpoint.network.name: str(endpoint.address.ip)
-            for endpoint in self._sandbox.endpoints
-            if endpoint.address is not None
-        }
+        """Its IPv4 addresses by network name; asked for another one with `[]`, it raises NotFound that says why."""
+        found = AddressBook(self.name, self.waits_for)
+        if self._sandbox is not None and self.attachment.mode is Mode.OWN:
+            for endpoint in self._sandbox.endpoints:
+                if endpoint.address is not None:
+                    found[endpoint.network.name] = str(endpoint.address.ip)
+        return found
 
     def namespace_addresses(self) -> list[str]:
         """The addresses of the namespace it shares with the host or another container, the underlay's first."""

@@ -66,6 +66,11 @@ class Host:
         self.net.underlay.settle()
         return self.net.underlay.prefixed_addresses_of(self)
 
+    def namespaces(self) -> list[Namespace]:
+        """Its own namespace and those of its running containers."""
+        running = (container.namespace for container in self.containers.list() if container.running)
+        return list(dict.fromkeys([self.namespace, *running]))  # containers may share one
+
     def crash(self) -> None:
         """Let the machine fail: its links lose their carrier, its containers end, and nobody is told.
 
@@ -79,9 +84,10 @@ class Host:
             port.set_down()
         for container in self.containers.list():
             container.end(f"{self.name} crashed", keeps_leases=True)
-        self._stopped_services = [service for service in services_at(self) if service.running]
-        for service in self._stopped_services:
-            service.stop()
+        services = services_at(self)
+        self._stopped_services = [service for service in services if service.running]
+        for service in services:
+            service.hold(f"{self.name} has crashed; boot() it first")
 
     def boot(self) -> None:
         """Bring a crashed machine back. Nothing if it has not crashed."""
@@ -90,6 +96,8 @@ class Host:
         self.crashed = False
         for port in self._ports:
             port.set_up()
+        for service in services_at(self):
+            service.hold("")
         for service in self._stopped_services:
             service.start()
         self.net.underlay.set_routes()

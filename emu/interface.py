@@ -42,9 +42,10 @@ class Interface:
     @classmethod
     def find(cls, namespace: Namespace, name: str, owner: str) -> Interface:
         """The interface of that name. Raises NotFound listing what there is."""
-        if name not in namespace.devices:
+        if not isinstance(name, str) or name not in namespace.devices:
             known = ", ".join(namespace.devices)
-            raise NotFound(f'{owner} has no interface "{name}"; it has {known}')
+            shown = f'"{name}"' if isinstance(name, str) else repr(name)
+            raise NotFound(f"{owner} has no interface {shown}; it has {known}")
         return cls(namespace, namespace.device(name))
 
     @property

@@ -10,6 +10,7 @@ from emu.arguments import refuse_unstarted
 from emu.kernel.errors import EmuError, InvalidValue
 from emu.result import ExpectationResult, TaskResult
 from emu.task import Task
+from emu.wire.scapy_bridge import is_packet, layer_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +63,14 @@ def outcome_line(task: Task, value: object) -> str:
         return str(task.value)
     line = getattr(value, "outcome", None)
     if not isinstance(line, str):
-        line = "" if value is None or hasattr(value, "text") else str(value)
+        line = "" if value is None or hasattr(value, "text") else _words(value)
     return "; ".join(part for part in (line, task.stopped_because or "") if part)
+
+
+def _words(value: object) -> str:
+    """A value as text; Scapy's own text for a packet asks the machine it runs on for names of ports."""
+    if is_packet(value):
+        return layer_names(value)
+    if isinstance(value, list) and value and all(is_packet(entry) for entry in value):
+        return f"{len(value)} {'packet' if len(value) == 1 else 'packets'}"
+    return str(value)

@@ -34,6 +34,7 @@ class Underlay:
         self.links: list[Link] = []
         self._kernel = kernel
         self._ports_made = 0
+        self._finishes_offloads = False
         self._wanted: dict[str, ipaddress.IPv4Interface] = {}
         self._addresses: dict[str, ipaddress.IPv4Interface] = {}
         self._routes = UnderlayRoutes()
@@ -42,6 +43,13 @@ class Underlay:
         """The MAC address of the next network card: 52:54:00 and a number."""
         self._ports_made += 1
         return MAC_PREFIX + self._ports_made.to_bytes(3, "big")
+
+    def finish_offloads(self) -> None:
+        """Let all network cards finish frames that are left to the hardware, from now on."""
+        self._finishes_offloads = True
+        for link in self.links:
+            for port in link.ends:
+                port.device.finish_offloads()
 
     # -- links --------------------------------------------------------------------------------------------------------
 
@@ -70,6 +78,9 @@ class Underlay:
             device.label = f"{end.name}:{device.name}"
         cable = connect(devices[0], devices[1])
         cable.set(**impairments)
+        if self._finishes_offloads:
+            for device in devices:
+                device.finish_offloads()
         ends = (Port(a, devices[0]), Port(b, devices[1]))
         link = Link(ends, cable, subnet)
         for port in ends:

@@ -118,7 +118,9 @@ def tshark_rows(path: Path | str) -> list[Row]:
 def _read(path: Path, size: int, mtime_ns: int) -> list[Row]:
     arguments = [word for name in FIELDS for word in ("-e", name)]
     preferences = [f"{name}.check_checksum:TRUE" for name in ("ip", "udp", "tcp")]
-    preferences.append("esp.do_esp_sequence_analysis:FALSE")  # the same packet is in a capture once per interface
+    # the same packet is in a capture once per interface, which looks like a replay, or like a retransmission
+    preferences += ["esp.do_esp_sequence_analysis:FALSE", "tcp.analyze_sequence_numbers:FALSE"]
+    preferences.append("tcp.desegment_tcp_streams:FALSE")
     options = [word for preference in preferences for word in ("-o", preference)]
     fields = ("-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|")
     text = run_program("tshark", "-n", "-r", path, *options, *fields, *arguments)

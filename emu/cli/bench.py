@@ -17,7 +17,7 @@ DEFAULT_FOLDER = Path("out/bench_overlay")
 Quick = Annotated[bool, typer.Option("--quick", help="A small sweep, in a few seconds.")]
 Out = Annotated[
     Path,
-    typer.Option("--out", metavar="DIR", help="The folder for overlay.json, overlay.csv, overlay.png and overlay.svg."),
+    typer.Option("--out", metavar="DIR", help="The folder for the files: JSON, CSV and plots."),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all randomness.")]
 Rate = Annotated[str, typer.Option("--rate", metavar="RATE", help="Rate of the cable between the hosts.")]
@@ -49,13 +49,15 @@ def overlay(
 ) -> None:
     """What an overlay network costs: the same traffic over the underlay, a bridge, an overlay and an encrypted one.
 
-    Prints tables, and writes overlay.json, overlay.csv and a plot (overlay.png, overlay.svg).
+    Prints tables, and writes overlay.json, overlay.csv, overlay_tcp.csv and plots (overlay.png, overlay_tcp.png, and
+    both as svg).
     """
     from emu.cli.run import report_failure
     from emu.report.bench_files import make_folder, write_files
     from emu.report.bench_plot import require_matplotlib, write_plot
     from emu.report.bench_progress import SweepProgress
     from emu.report.bench_table import print_benchmark
+    from emu.report.bench_tcp_plot import write_tcp_plot
     from emu.report.table import make_console
     from emu.scenario.overlay_bench import DEFAULT, QUICK, run_benchmark
 
@@ -69,7 +71,7 @@ def overlay(
             benchmark = run_benchmark(sweep, workers=workers, progress=progress)
         files = write_files(benchmark, folder)
         if not no_plot:
-            files += write_plot(benchmark, folder)
+            files += write_plot(benchmark, folder) + write_tcp_plot(benchmark, folder)
         console = make_console()
         print_benchmark(benchmark, console)
         console.print(f"results: {', '.join(map(str, files))}", markup=False, soft_wrap=True)

@@ -136,6 +136,7 @@ class CableDirection(Line):
             source.transmit = self._transmit_framed
         else:
             source.transmit = self._transmit_serialized
+        source.transmit_chosen()
 
     def _cheapest_send(self, same_cpu: bool) -> Callable[[Frame], bool]:
         if self.queued is not None:

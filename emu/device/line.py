@@ -22,6 +22,7 @@ from emu.device.queues.drop_tail import TransmitQueue
 from emu.kernel.tap import DIRECTION_OUT
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
+from emu.wire.offload import finished_frames
 
 if TYPE_CHECKING:
     from emu.device.wired import WiredDevice
@@ -257,8 +258,10 @@ class Line(ABC):
             counters.lost += 1
             self.source.drop(frame, DropReason.LOSS)
             return
+        pieces: list[Frame] = []
         if fate.corrupted:
             counters.corrupted += 1
+            frame, *pieces = finished_frames(frame)  # netem, too, cuts a long segment before it damages the first piece
             frame = self.chance.corrupt(frame)
         delay_ns = fate.delay_ns
         if delay_ns == REORDERED:
@@ -266,6 +269,8 @@ class Line(ABC):
             delay_ns = 0
         counters.note_delay(delay_ns)
         heappush(self.heap, (done_ns + delay_ns, 1, sequence, self.deliver, frame))
+        for piece in pieces:
+            heappush(self.heap, (done_ns + delay_ns, 1, self.next_sequence(), self.deliver, piece))
 
     def meet_fate_of_duplicate(self, frame: Frame, delay_ns: int, done_ns: int, sequence: int) -> None:
         """Let a duplicate go its way; it is neither lost nor corrupted, nor counted as reordered."""

@@ -70,6 +70,8 @@ class NetDevice:
 
     kind = "device"
     speed_bps: int | None = None
+    finishes = False
+    """Whether it looks for frames that are left to the hardware (see `emu.wire.offload`) and finishes them."""
     can_be_port = False
     """Whether the device can be a port of a bridge."""
 

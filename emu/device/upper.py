@@ -11,6 +11,7 @@ from emu.wire.frame import Frame
 if TYPE_CHECKING:
     from emu.device.bridge_port import BridgePort
     from emu.device.vxlan_socket import VxlanSocket
+    from emu.wire.offload import Offload
 
 
 class BridgeNetfilter(Protocol):
@@ -127,7 +128,7 @@ class TunnelTransport(Protocol):
         dont_fragment: bool = False,
         checksum: bool = True,
         packet_id: int,
-        altered: bool = False,
+        altered: bool | Offload = False,
     ) -> DropReason | None:
         """Send a tunnel's datagram as part of the running traversal, in fragments when it is too long.
 

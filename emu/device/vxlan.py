@@ -19,6 +19,7 @@ from emu.kernel.tap import DIRECTION_IN, DIRECTION_OUT
 from emu.wire.address import is_valid_source_mac
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
+from emu.wire.offload import must_be_cut
 from emu.wire.vxlan import HEADER_LENGTH, OVERHEAD, PORT, build_vxlan_header, check_vni, merge_ecn
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class VxlanDevice(NetDevice):
         """Encapsulate a frame and send it to where its destination is (see `NetDevice.transmit`); always True."""
         data = frame.data
         size = len(data)
-        if size > self._size_limit:
+        if size > self._size_limit and not (self.is_up and must_be_cut(frame.altered)):
             self._refuse(frame, size)
             return True
         now = self.kernel.now

@@ -9,6 +9,7 @@ from emu.device.netdevice import ETHERNET_HEADER_BYTES
 from emu.wire.address import ZERO_MAC, is_valid_source_mac
 from emu.wire.drop import DropReason
 from emu.wire.ecn import traffic_class
+from emu.wire.offload import fits
 from emu.wire.vxlan import OVERHEAD, flow_hash, flow_key, outer_tos, source_port
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def _send_to(device: VxlanDevice, frame: Frame, entry: VxlanFdbEntry, remote: by
         device.drop_sent(frame, DropReason.NO_ROUTE)
         return
     limit = mtu - OVERHEAD
-    if device.master is not None and len(data) - ETHERNET_HEADER_BYTES > limit:
+    is_too_long = len(data) - ETHERNET_HEADER_BYTES > limit and not fits(data[14:], frame.altered, limit)
+    if device.master is not None and is_too_long:
         answer = vxlan_answer.fragmentation_needed(data, limit)
         if answer is not None:
             device.count_sent(data)
@@ -91,7 +93,7 @@ def _encapsulate(device: VxlanDevice, frame: Frame, entry: VxlanFdbEntry, remote
     transport = device.transport
     port = source_port(flow_hash(flow_key(data), device.kernel.hash_secret), *transport.port_range())
     tos = outer_tos(traffic_class(data))
-    if _is_worth_remembering(data, entry):
+    if not frame.altered and _is_worth_remembering(data, entry):
         _remember(device, data, entry, port, tos)
     cpu = device.cpu
     if cpu is not None:

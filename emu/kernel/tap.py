@@ -15,7 +15,9 @@ class TappedFrame(Protocol):
 
     data: bytes
     packet_id: int
-    altered: bool
+
+    @property
+    def altered(self) -> object: ...
 
 
 class Tap(Protocol):

@@ -1,4 +1,4 @@
-"""The result of `emu bench overlay` as files: JSON with everything, CSV with one row per point.
+"""The result of `emu bench overlay` as files: JSON with everything, CSV with one row per point, and one for TCP.
 
 Nothing in them depends on the machine, the clock or the number of workers.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,18 @@ from emu.kernel.errors import InvalidValue
 from emu.scenario.overlay_bench.cases import CASES
 from emu.scenario.overlay_bench.point import PointResult
 from emu.scenario.overlay_bench.sweep import Benchmark
+from emu.scenario.overlay_bench.tcp import TcpResult
 from emu.version import __version__
 
-JSON_FILE, CSV_FILE = "overlay.json", "overlay.csv"
+JSON_FILE, CSV_FILE, TCP_CSV_FILE = "overlay.json", "overlay.csv", "overlay_tcp.csv"
+PLOT_FILES = ("overlay.png", "overlay.svg", "overlay_tcp.png", "overlay_tcp.svg")
 
 
 def write_files(benchmark: Benchmark, folder: Path) -> list[Path]:
-    """Write overlay.json and overlay.csv and return their paths."""
-    texts = {JSON_FILE: json_text(benchmark), CSV_FILE: csv_text(benchmark)}
+    """Write overlay.json, overlay.csv and, if TCP was measured, overlay_tcp.csv; return their paths."""
+    texts = {JSON_FILE: json_text(benchmark), CSV_FILE: csv_text([row_of(result) for result in benchmark.results])}
+    if benchmark.tcp_results:
+        texts[TCP_CSV_FILE] = csv_text([tcp_row_of(result) for result in benchmark.tcp_results])
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in texts]
@@ -34,7 +39,7 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / JSON_FILE).write_text("")
-        for name in (JSON_FILE, CSV_FILE, "overlay.png", "overlay.svg"):
+        for name in (JSON_FILE, CSV_FILE, TCP_CSV_FILE, *PLOT_FILES):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise InvalidValue(
@@ -51,14 +56,14 @@ def json_text(benchmark: Benchmark) -> str:
         "cases": {name: CASES[name].title for name in benchmark.cases},
         "left_out": benchmark.left_out,
         "results": [asdict(result) for result in benchmark.results],
+        "tcp_results": [asdict(result) for result in benchmark.tcp_results],
     }
     return json.dumps(document, indent=1) + "\n"
 
 
-def csv_text(benchmark: Benchmark) -> str:
-    """One row per point; the parts of latency are columns of their own."""
+def csv_text(rows: Sequence[dict[str, Any]]) -> str:
+    """One line per row, under a line with the names of the columns."""
     text = io.StringIO()
-    rows = [row_of(result) for result in benchmark.results]
     if rows:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -67,7 +72,7 @@ def csv_text(benchmark: Benchmark) -> str:
 
 
 def row_of(result: PointResult) -> dict[str, Any]:
-    """A result as one flat row."""
+    """A result as one flat row; the parts of latency are columns of their own."""
     row = asdict(result)
     point, latency = row.pop("point"), row.pop("latency")
     parts = latency.pop("parts_ns")
@@ -77,3 +82,9 @@ def row_of(result: PointResult) -> dict[str, Any]:
         **{f"latency_{name}": value for name, value in latency.items()},
         **{f"latency_{name}_ns": value for name, value in parts.items()},
     }
+
+
+def tcp_row_of(result: TcpResult) -> dict[str, Any]:
+    """A result of TCP as one flat row."""
+    row = asdict(result)
+    return {**row.pop("point"), **row}

@@ -12,6 +12,7 @@ from rich.table import Table
 from emu.scenario.overlay_bench.cases import CASES, NOT_BUILT
 from emu.scenario.overlay_bench.point import PointResult
 from emu.scenario.overlay_bench.sweep import Benchmark
+from emu.scenario.overlay_bench.tcp import TcpResult
 from emu.scenario.overlay_bench.trace import PARTS
 from emu.scenario.overlay_bench.traffic import TRAFFIC
 
@@ -45,6 +46,10 @@ def print_benchmark(benchmark: Benchmark, console: Console) -> None:
             f"\n[bold]{TRAFFIC[traffic].title}[/bold], cable of {sweep.rate}/s and {sweep.delay}, times in us"
         )
         console.print(make(results))
+    if benchmark.tcp_results:
+        size = f"{sweep.tcp_bytes / 1e6:g} MB"
+        console.print(f"\n[bold]TCP[/bold], one connection, streams of {size}, requests of 64 B, times in us")
+        console.print(tcp_table(benchmark.tcp_results))
     left_out = len(sweep.payloads) - len(shown)
     if left_out:
         console.print(f"[dim]{left_out} more payload sizes are in overlay.csv and overlay.json[/dim]")
@@ -114,6 +119,36 @@ def latency_table(results: Iterable[PointResult]) -> Table:
     return table
 
 
+def tcp_table(results: Iterable[TcpResult]) -> Table:
+    """Throughput against the ceiling that headers set, the time to connect, and requests per second."""
+    columns = (
+        "segment B", "efficiency", "theory", "Mbit/s", "at most", "retrans.", "CPU/KiB", "connect",
+        "request", "requests/s",
+    )  # fmt: skip
+    table = _table(*columns, sizes=False)
+    shown_mtu = -1
+    for result in results:
+        point = result.point
+        if shown_mtu not in (-1, point.underlay_mtu):
+            table.add_section()
+        table.add_row(
+            str(point.underlay_mtu) if point.underlay_mtu != shown_mtu else "",
+            point.case,
+            f"{result.maximum_segment:,}",
+            f"{result.efficiency:.2%}",
+            f"{result.theory_efficiency:.2%}",
+            f"{result.goodput_bps / 1e6:,.1f}",
+            "-" if result.ceiling_bps is None else f"{result.ceiling_bps / 1e6:,.1f}",
+            f"{result.retransmissions:,}",
+            us(result.cpu_ns_per_kib),
+            us(result.connect_ns),
+            us(result.request_ns),
+            f"{result.requests_per_second:,.0f}",
+        )
+        shown_mtu = point.underlay_mtu
+    return table
+
+
 def headlines(benchmark: Benchmark) -> Sequence[str]:
     """What the tunnels cost against the underlay, at one payload and MTU, in words."""
     sweep = benchmark.sweep
@@ -132,6 +167,23 @@ def headlines(benchmark: Benchmark) -> Sequence[str]:
             f"CPU {stream.cpu_ns / plain_stream.cpu_ns - 1:+.0%}, "
             f"round trip {us(trip.latency.p50_ns - plain_trip.latency.p50_ns, '+')} us, "
             f"headers {more_bytes:+.0f} B"
+        )
+    return lines + _tcp_headlines(benchmark, mtu)
+
+
+def _tcp_headlines(benchmark: Benchmark, mtu: int) -> list[str]:
+    """What the tunnels cost TCP."""
+    lines = []
+    plain = benchmark.find_tcp("underlay", mtu)
+    for case in ("overlay", "encrypted"):
+        result = benchmark.find_tcp(case, mtu)
+        if result is None or plain is None:
+            continue
+        lines.append(
+            f"TCP over {CASES[case].title} against the underlay at MTU {mtu}: "
+            f"goodput {result.goodput_bps / plain.goodput_bps - 1:+.1%}, "
+            f"connect {us(result.connect_ns - plain.connect_ns, '+')} us, "
+            f"request {us(result.request_ns - plain.request_ns, '+')} us"
         )
     return lines
 
@@ -157,10 +209,11 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
-def _table(*numbers: str) -> Table:
+def _table(*numbers: str, sizes: bool = True) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("MTU", justify="right", no_wrap=True)
-    table.add_column("payload B", justify="right", no_wrap=True)
+    if sizes:
+        table.add_column("payload B", justify="right", no_wrap=True)
     table.add_column("case", no_wrap=True)
     for name in numbers:
         table.add_column(name, justify="right")

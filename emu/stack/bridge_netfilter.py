@@ -14,6 +14,7 @@ from emu.stack.fragment import Reassembled, Reassembler, fragment_packet
 from emu.stack.ipv4 import REJECTIONS
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
+from emu.wire.offload import must_be_cut
 
 if TYPE_CHECKING:
     from emu.device.bridge import Bridge
@@ -75,7 +76,7 @@ class BridgeNetfilter:
             port.device.drop(frame, DropReason.MALFORMED)
             return None
         outcome = self._reassembler.add(
-            self._namespace.kernel.now, data[14 : 14 + total], frame.packet_id, (port, data[:14]), frame.altered
+            self._namespace.kernel.now, data[14 : 14 + total], frame.packet_id, (port, data[:14]), frame.altered is True
         )
         self._arm_timer()
         if outcome is None:
@@ -127,7 +128,7 @@ class BridgeNetfilter:
                 out_port.device.drop(frame, DropReason.FRAGMENTATION_NEEDED)
                 return []
         else:
-            if length <= port_mtu:
+            if length <= port_mtu or must_be_cut(frame.altered):
                 return [frame]
             if data[20] & 0x40:
                 out_port.device.drop(frame, DropReason.FRAGMENTATION_NEEDED)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from emu.wire.checksum import update_checksum
 from emu.wire.drop import DropReason
+from emu.wire.offload import fits
 
 if TYPE_CHECKING:
     from emu.stack.interface import Interface
@@ -47,7 +48,7 @@ class Forwarding:
             namespace.icmp.send_error(data[14:], frame.packet_id, 11, 0, interface=interface)
             return
         mtu = route.device.mtu
-        if len(data) - 14 > mtu and data[20] & 0x40:
+        if len(data) - 14 > mtu and data[20] & 0x40 and not fits(data[14:], frame.altered, mtu):
             interface.device.drop(frame, DropReason.FRAGMENTATION_NEEDED)
             namespace.icmp.send_error(data[14:], frame.packet_id, 3, 4, information=mtu, interface=interface)
             return

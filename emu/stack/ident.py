@@ -29,6 +29,10 @@ class IdentCounter:
         self._tick = tick
         return value & 0xFFFF
 
+    def skip(self, count: int) -> None:
+        """Leave out so many identifications: a packet that will be cut takes one for each piece."""
+        self._value += count
+
 
 class IdentCounters:
     """One counter per (destination, source, protocol), which also jumps with time (FACT 33).

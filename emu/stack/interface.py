@@ -14,6 +14,7 @@ from emu.wire.frame import Frame
 if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
     from emu.stack.namespace import Namespace
+    from emu.wire.offload import Offload
 
 ETHERTYPE_IPV4 = b"\x08\x00"
 ETHERTYPE_ARP = b"\x08\x06"
@@ -100,11 +101,11 @@ class Interface:
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
-    def transmit_packet(self, mac: bytes, packet: bytes, packet_id: int, altered: bool) -> bool:
+    def transmit_packet(self, mac: bytes, packet: bytes, packet_id: int, altered: bool | Offload) -> bool:
         """Put an IPv4 packet into an Ethernet frame and send it; False when the device refused it."""
         return self.device.transmit(Frame(mac + self._header_tail + packet, packet_id, altered))
 
-    def transmit_local(self, packet: bytes, packet_id: int, altered: bool) -> bool:
+    def transmit_local(self, packet: bytes, packet_id: int, altered: bool | Offload) -> bool:
         """Send an IPv4 packet through the loopback device."""
         return self.device.transmit(Frame(ZERO_MAC + ZERO_MAC + ETHERTYPE_IPV4 + packet, packet_id, altered))
 

@@ -117,7 +117,7 @@ class Ipv4Input:
         """Take in a fragment; return the whole datagram as a frame when this was the last one missing."""
         now_ns = self._namespace.kernel.now
         outcome = self.reassembler.add(
-            now_ns, frame.data[14:], frame.packet_id, (interface, frame.data[:14]), frame.altered
+            now_ns, frame.data[14:], frame.packet_id, (interface, frame.data[:14]), frame.altered is True
         )
         self._arm_reassembly_timer()
         if outcome is None:

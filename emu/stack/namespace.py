@@ -23,6 +23,7 @@ from emu.stack.output import Ipv4Output, Path
 from emu.stack.packet_socket import OnFrame, PacketSocket, Wants
 from emu.stack.ping_socket import PingSocket
 from emu.stack.pmtu import PmtuCache
+from emu.stack.raw_socket import RawSocket
 from emu.stack.raw_table import RawTable
 from emu.stack.resolver import ResolverSettings
 from emu.stack.route import RouteTable
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from emu.device.cost import CostModel, HostCpu
     from emu.device.netdevice import NetDevice
     from emu.kernel import Kernel
+    from emu.wire.offload import Offload
 
 NS_PER_S = 1_000_000_000
 BRIDGE_NETFILTER_SYSCTL = "net.bridge.bridge-nf-call-iptables"
@@ -58,6 +60,8 @@ class Namespace:
     `sysctl` would show them; input_chain: as `iptables -S INPUT` would; raw: the drops of iptables' raw table.
     tunnels: UDP ports of tunnel devices (VXLAN). xfrm: IPsec. resolver: as /etc/resolv.conf would say.
     generation: grows whenever a cached way out may have become wrong.
+    offload: its sockets leave checksums and cutting TCP segments to the hardware (see `emu.wire.offload`). Set it
+        before they are used; network cards on the way must be told to `finish_offloads`.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Namespace:
         self.generation = 0
         self.ip_forward = False
         self.default_ttl = 64
+        self.offload = False
         self._verify_checksums = False
         self.receive_flows: dict[bytes, ReceiveFlow | TunnelReceiveFlow | TcpReceiveFlow] = {}
         self.devices: dict[str, NetDevice] = {}
@@ -317,28 +322,34 @@ class Namespace:
         """Open a packet socket on a device: whole frames, with or without an address (see `PacketSocket`)."""
         return PacketSocket(self, device, wants, on_frame)
 
+    def raw_socket(self, protocol: int) -> RawSocket:
+        """Open a raw socket: IPv4 packets of one protocol with their headers (see `RawSocket`)."""
+        return RawSocket(self, protocol)
+
     # -- output and wake-up -------------------------------------------------------------------------------------------
 
-    def start_output(self, path: Path, packet: bytes, packet_id: int, cost_ns: int) -> bool:
+    def start_output(
+        self, path: Path, packet: bytes, packet_id: int, cost_ns: int, altered: bool | Offload = False
+    ) -> bool:
         """Send a packet that begins its life here, as a traversal of its own; False when it was refused at once.
 
         cost_ns: CPU time that the traversal starts with.
         """
         cpu = self.cpu
         if cpu is None:
-            return self.output.send(path, packet, packet_id)
+            return self.output.send(path, packet, packet_id, altered)
         self._last_output_accepted = True
-        if not cpu.start(self._output_charged, (path, packet, packet_id, cost_ns)):
+        if not cpu.start(self._output_charged, (path, packet, packet_id, cost_ns, altered)):
             path.interface.drop_packet(packet, packet_id, DropReason.CPU_BACKLOG_FULL)
             return False
         return self._last_output_accepted
 
-    def _output_charged(self, job: tuple[Path, bytes, int, int]) -> None:
-        path, packet, packet_id, cost_ns = job
+    def _output_charged(self, job: tuple[Path, bytes, int, int, bool | Offload]) -> None:
+        path, packet, packet_id, cost_ns, altered = job
         cpu = self.cpu
         assert cpu is not None, "only charged work comes here"
         cpu.busy_until_ns += cost_ns
-        self._last_output_accepted = self.output.send(path, packet, packet_id)
+        self._last_output_accepted = self.output.send(path, packet, packet_id, altered)
 
     def wake(self, fn: Callable[[Any], None], arg: Any) -> None:
         """Let a program see what arrived: at once, or when the CPU is done with it and the program was woken."""

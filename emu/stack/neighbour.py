@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emu.kernel.jiffies import WheelTimer
     from emu.stack.interface import Interface
     from emu.stack.sysctl import Sysctls
+    from emu.wire.offload import Offload
 
 NONE = "NONE"
 INCOMPLETE = "INCOMPLETE"
@@ -77,7 +78,7 @@ class NeighbourOwner(Protocol):
     def solicit(self, neighbour: Neighbour, mac: bytes | None, packet: bytes | None) -> None:
         """Send an ARP request: to `mac`, or broadcast; `packet` is the one that waits, if any."""
 
-    def transmit_packet(self, mac: bytes, packet: bytes, packet_id: int, altered: bool) -> bool:
+    def transmit_packet(self, mac: bytes, packet: bytes, packet_id: int, altered: bool | Offload) -> bool:
         """Send an IPv4 packet to a MAC address; False when the device refused it."""
 
     def resolution_failed(self, packet: bytes, packet_id: int) -> None:
@@ -115,7 +116,7 @@ class Neighbour:
     def __init__(self, owner: NeighbourOwner, address: bytes) -> None:
         now_ns = owner.kernel.now
         self._owner = owner
-        self._queue: deque[tuple[bytes, int, bool]] = deque()
+        self._queue: deque[tuple[bytes, int, bool | Offload]] = deque()
         self._queue_bytes = 0
         # Linux's timer wheel: 1 s becomes 1.02 s, 5 s up to 5.25 s, and who began last asks first (FACTS 15, 18).
         self._timer: WheelTimer = owner.kernel.wheel.timer(self._expire)
@@ -136,7 +137,7 @@ class Neighbour:
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
-    def output(self, packet: bytes, packet_id: int, altered: bool = False) -> bool:
+    def output(self, packet: bytes, packet_id: int, altered: bool | Offload = False) -> bool:
         """Send a packet to this neighbour, now or once its MAC address is known; False when the device refused it."""
         state = self.state
         if state is not REACHABLE and state is not PERMANENT:
@@ -153,7 +154,7 @@ class Neighbour:
         assert mac is not None, f"neighbour {ipv4_to_text(self.address)} is {self.state} without a MAC address"
         return self._owner.transmit_packet(mac, packet, packet_id, altered)
 
-    def _enqueue(self, packet: bytes, packet_id: int, altered: bool) -> None:
+    def _enqueue(self, packet: bytes, packet_id: int, altered: bool | Offload) -> None:
         """Let the packet wait; when the queue is too long the oldest packets go (FACT 22)."""
         size = truesize(len(packet))
         limit = self._owner.neighbour_settings.queue_bytes

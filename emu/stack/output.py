@@ -11,6 +11,7 @@ from emu.wire.address import BROADCAST_MAC, multicast_mac
 from emu.wire.checksum import internet_checksum
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
+from emu.wire.offload import ETHERNET_LENGTH, Offload, finish, fits
 
 if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
@@ -184,19 +185,24 @@ class Ipv4Output:
                 return other.addresses[0].address
         return b"\0\0\0\0"
 
-    def send(self, path: Path, packet: bytes, packet_id: int, altered: bool = False) -> bool:
+    def send(self, path: Path, packet: bytes, packet_id: int, altered: bool | Offload = False) -> bool:
         """Send a packet on its way, in fragments when it is too long and may be cut; False when it was refused.
 
         A packet that is too long and has DF set must have been refused before: it is an error here.
         """
-        if len(packet) <= path.mtu:
+        if len(packet) <= path.mtu or fits(packet, altered, path.mtu):
             return self._send_one(path, packet, packet_id, altered)
+        if isinstance(altered, Offload):
+            pieces, altered = finished_packets(packet, altered), False
+        else:
+            pieces = [packet]
         accepted = True
-        for fragment in fragment_packet(packet, path.mtu):
-            accepted = self._send_one(path, fragment, packet_id, altered) and accepted
+        for piece in pieces:
+            for fragment in fragment_packet(piece, path.mtu):
+                accepted = self._send_one(path, fragment, packet_id, altered) and accepted
         return accepted
 
-    def _send_one(self, path: Path, packet: bytes, packet_id: int, altered: bool) -> bool:
+    def _send_one(self, path: Path, packet: bytes, packet_id: int, altered: bool | Offload) -> bool:
         interface = path.interface
         if path.is_local:
             return interface.transmit_local(packet, packet_id, altered)
@@ -216,15 +222,26 @@ class Ipv4Output:
         interface, frame = arrival
         self._namespace.ipv4.deliver(interface, frame, is_broadcast=True)
 
-    def send_on_route(self, route: Route, packet: bytes, packet_id: int, altered: bool) -> None:
+    def send_on_route(self, route: Route, packet: bytes, packet_id: int, altered: bool | Offload) -> None:
         """Send a forwarded packet by a route; the caller has dealt with TTL, MTU and DF."""
         assert route.device is not None, "a route of an error kind leads nowhere"
         interface = self._namespace.interface(route.device)
         next_hop = packet[16:20] if route.gateway is None else route.gateway
         mtu = interface.device.mtu
-        pieces = [packet] if len(packet) <= mtu else fragment_packet(packet, mtu)
+        if len(packet) <= mtu or fits(packet, altered, mtu):
+            pieces = [packet]
+        elif isinstance(altered, Offload):
+            finished = finished_packets(packet, altered)
+            pieces, altered = [part for piece in finished for part in fragment_packet(piece, mtu)], False
+        else:
+            pieces = fragment_packet(packet, mtu)
         for piece in pieces:
             if interface.is_loopback:
                 interface.drop_packet(piece, packet_id, DropReason.NO_ROUTE)
             else:
                 interface.neighbour(next_hop).output(piece, packet_id, altered)
+
+
+def finished_packets(packet: bytes, offload: Offload) -> list[bytes]:
+    """Return the IPv4 packets that hardware would make of this one."""
+    return [frame[ETHERNET_LENGTH:] for frame in finish(bytes(ETHERNET_LENGTH) + packet, offload)]

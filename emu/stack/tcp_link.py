@@ -8,6 +8,7 @@ from emu.kernel.timer import Timer
 from emu.stack.tcp.connection import Connection
 from emu.stack.tcp.state import State
 from emu.stack.tcp.timers import NEVER
+from emu.stack.tcp_offload import OffloadingTcpOutput
 from emu.stack.tcp_output import TcpOutput
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class TcpLink:
         self.arriving_id = 0
         self._timer: Timer = self._kernel.timer(self._timer_expired)
         self._background_timer: Timer | None = None
-        self.output = TcpOutput(self, namespace.socket_random.getrandbits(16))
+        output = OffloadingTcpOutput if namespace.offload else TcpOutput
+        self.output = output(self, namespace.socket_random.getrandbits(16))
         self.connection = Connection(
             settings,
             iss=iss,
@@ -81,6 +83,7 @@ class TcpLink:
             send_raw=self.output.send,
             congestion=congestion,
             maximum_segment=maximum_segment,
+            offload=namespace.offload,
         )
 
     # -- what happens -------------------------------------------------------------------------------------------------
@@ -95,6 +98,16 @@ class TcpLink:
         must_reset = connection.segment_arrived(segment, self._kernel.now)
         self.settle()
         return must_reset
+
+    def uncut_segment_arrives(self, size: int, segment_size: int) -> None:
+        """Note that the next segment is as its sender left it to the hardware.
+
+        size: of its data. segment_size: of the pieces it would have been cut into; 0 when it is one.
+        """
+        connection = self.connection
+        if segment_size:
+            connection.segments_received += -(-size // segment_size) - 1
+        connection.receiver.window.cut_size = segment_size
 
     def mtu_has_changed(self, mtu: int) -> None:
         """The path's MTU is another one now."""

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from emu.stack.neighbour import Neighbour
     from emu.stack.output import Path
     from emu.stack.tcp.handshake import Handshake
+    from emu.stack.tcp.offload import SentPacket
     from emu.stack.tcp.sent_segment import SentSegment
     from emu.stack.tcp_link import TcpLink
+    from emu.wire.offload import Offload
 
-    Leaving = SentSegment | Handshake
+    Leaving = SentSegment | SentPacket | Handshake
 
 ECT_0 = 2
-_ECN_MASK = 3
+ECN_MASK = 3
 RETRANSMISSION_NOTE = "TCP retransmission"
 RESET_NOTE = "TCP reset by this side"
 
@@ -147,6 +149,21 @@ class TcpOutput:
         self._ident = ident = (self._ident + 1) & 0xFFFF
         return ident
 
+    def _confirm(self, neighbour: Neighbour | None) -> None:
+        """Let the neighbour know that it is there, if the peer has acknowledged anything since it was told last."""
+        progress_ns = self._link.connection.progress_ns
+        if progress_ns != self._confirmed_by_ns:
+            self._confirmed_by_ns = progress_ns
+            if neighbour is not None:
+                neighbour.confirmed_ns = self._kernel.now
+
+    def _new_packet(self, kind: int) -> int:
+        """Return a packet id, and note what it is if that is worth a note."""
+        packet_id = self._kernel.next_packet_id()
+        if kind in (RETRANSMISSION, RESET):
+            self._note(packet_id, kind)
+        return packet_id
+
     def _note(self, packet_id: int, kind: int) -> None:
         cause: int | str = RETRANSMISSION_NOTE
         if kind == RESET:
@@ -176,7 +193,7 @@ class TcpOutput:
             return False
         addresses = (destination_mac, source_mac, link.local, link.remote, link.local_port, link.remote_port)
         ttl = namespace.default_ttl if link.ttl is None else link.ttl
-        tos = link.tos & ~_ECN_MASK
+        tos = link.tos & ~ECN_MASK
         self._plain = TcpFlowTemplate(*addresses, ttl=ttl, tos=tos)
         self._with_ecn = TcpFlowTemplate(*addresses, ttl=ttl, tos=tos | ECT_0)
         self._mtu = path.mtu
@@ -214,14 +231,9 @@ class TcpOutput:
         )  # fmt: skip
         if len(segment) + 20 > path.mtu and not path.locked:
             return  # Linux's IP refuses it; it is cut and sent again as soon as the machine knows the MTU
-        if link.connection.progress_ns != self._confirmed_by_ns and path.next_hop is not None:
-            self._confirmed_by_ns = link.connection.progress_ns
-            neighbour = path.interface.neighbours.get(path.next_hop)
-            if neighbour is not None:
-                neighbour.confirmed_ns = self._kernel.now
-        packet_id = self._kernel.next_packet_id()
-        if kind in (RETRANSMISSION, RESET):
-            self._note(packet_id, kind)
+        if path.next_hop is not None:
+            self._confirm(path.interface.neighbours.get(path.next_hop))
+        packet_id = self._new_packet(kind)
         ident = self._next_ident(flags, acknowledgment)
         packet = build_packet(
             link.local,
@@ -230,24 +242,24 @@ class TcpOutput:
             segment,
             identification=ident,
             ttl=namespace.default_ttl if link.ttl is None else link.ttl,
-            tos=link.tos & ~_ECN_MASK | (ECT_0 if kind == ECN_CAPABLE else 0),
+            tos=link.tos & ~ECN_MASK | (ECT_0 if kind == ECN_CAPABLE else 0),
             dont_fragment=not path.locked,
         )
         self._start(path, packet, packet_id)
 
-    def _start(self, path: Path, packet: bytes, packet_id: int) -> None:
+    def _start(self, path: Path, packet: bytes, packet_id: int, altered: bool | Offload = False) -> None:
         cpu = self._namespace.cpu
         if cpu is None:
-            self._namespace.output.send(path, packet, packet_id)
+            self._namespace.output.send(path, packet, packet_id, altered)
         else:
-            cpu.queue(self._send_charged, (path, packet, packet_id, self._link.connection.sender.leaving))
+            cpu.queue(self._send_charged, (path, packet, packet_id, altered, self._link.connection.sender.leaving))
 
-    def _send_charged(self, job: tuple[Path, bytes, int, Leaving | None]) -> None:
-        path, packet, packet_id, leaving = job
+    def _send_charged(self, job: tuple[Path, bytes, int, bool | Offload, Leaving | None]) -> None:
+        path, packet, packet_id, altered, leaving = job
         namespace = self._namespace
         cpu = namespace.cpu
         assert cpu is not None, "only charged work comes here"
         cpu.busy_until_ns += namespace.cost_ip_output_ns
         if leaving is not None:
             leaving.left(self._kernel.now)
-        namespace.output.send(path, packet, packet_id)
+        namespace.output.send(path, packet, packet_id, altered)

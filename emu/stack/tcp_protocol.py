@@ -20,6 +20,7 @@ from emu.stack.tcp_input import TcpReceiveFlow
 from emu.stack.tcp_link import TcpLink, flow_key
 from emu.stack.udp import error_of
 from emu.wire.drop import DropReason
+from emu.wire.offload import Offload, must_verify
 from emu.wire.tcp import ACK, FIN, PROTOCOL_TCP, RST, SYN, TcpView, build_tcp, parse_tcp
 
 if TYPE_CHECKING:
@@ -37,14 +38,16 @@ class Tcp:
     """The TCP of one namespace.
 
     connections: by the bytes of arriving frames that name them. settings: what new connections start with.
+    opened: how many connections there have been, tried ones included.
     """
 
-    __slots__ = ("_bound", "_congestion", "_listeners", "_random", "_settings", "connections", "namespace")
+    __slots__ = ("_bound", "_congestion", "_listeners", "_random", "_settings", "connections", "namespace", "opened")
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.connections: dict[bytes, TcpLink] = {}
         self._congestion = "cubic"
+        self.opened = 0
         self._listeners: dict[int, list[TcpListener]] = {}
         self._bound: dict[int, list[TcpSocket]] = {}
         self._random = namespace.kernel.random(f"TCP ports of {namespace.name}")
@@ -170,6 +173,7 @@ class Tcp:
             maximum_segment=maximum_segment,
         )
         self.connections[link.key] = link
+        self.opened += 1
         return link
 
     def is_connected(self, local: Endpoint, remote: Endpoint) -> bool:
@@ -198,7 +202,8 @@ class Tcp:
             interface.device.drop(frame, DropReason.MALFORMED)
             return
         namespace = self.namespace
-        if (frame.altered or namespace.verify_checksums) and not view.checksum_is_valid(data[26:30], data[30:34]):
+        is_checked = must_verify(frame.altered, namespace.verify_checksums)
+        if is_checked and not view.checksum_is_valid(data[26:30], data[30:34]):
             interface.device.drop(frame, DropReason.TCP_CHECKSUM)
             return
         cpu = interface.cpu
@@ -214,7 +219,9 @@ class Tcp:
         if self._is_refused_by_full_queue(link, segment):
             interface.device.drop(frame, DropReason.LISTEN_QUEUE_FULL)
             return
-        if start == 34 and not (data[20] & 0x3F or data[21]):
+        if isinstance(frame.altered, Offload):
+            link.uncut_segment_arrives(len(segment.payload), frame.altered.segment_size)
+        elif start == 34 and not (data[20] & 0x3F or data[21]):
             self._remember(interface, frame, link)
         if link.segment_arrived(segment, frame.packet_id):
             self._send_reset(frame, view, segment)

@@ -153,7 +153,10 @@ class TcpSocket(TcpStream):
         if link is not None and not self._is_unconnected:
             return fail(self._event("nothing"), errno.EISCONN if link.connection.was_established else errno.EALREADY)
         self._closed = None
-        event = self._connected = self._event(f"a TCP connection to {address} port {port}")
+        if self._connected.triggered:  # an attempt that failed; else somebody may wait for this one already
+            self._connected = self._event("")
+        event = self._connected
+        event.description = f"a TCP connection to {address} port {port}"  # type: ignore[attr-defined]
         number = self._open(destination, port)
         return fail(event, number) if number else event
 

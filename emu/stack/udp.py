@@ -14,6 +14,7 @@ from emu.stack.udp_tunnel import TunnelReceiveFlow, flow_fields, frame_is_intact
 from emu.wire.address import ipv4_to_text
 from emu.wire.checksum import checksum_sum
 from emu.wire.drop import DropReason
+from emu.wire.offload import must_verify
 
 if TYPE_CHECKING:
     from emu.stack.interface import Interface
@@ -183,7 +184,7 @@ class Udp:
             interface.device.drop(frame, DropReason.MALFORMED)
             return
         namespace = self._namespace
-        if (frame.altered or namespace.verify_checksums) and not _checksum_is_right(data, start, udp_length):
+        if must_verify(frame.altered, namespace.verify_checksums) and not _checksum_is_right(data, start, udp_length):
             self.drop_bad_checksum(interface, frame)
             return
         port = data[start + 2] << 8 | data[start + 3]

@@ -16,10 +16,12 @@ from emu.stack.flow import SendFlow
 from emu.stack.fragment import truesize
 from emu.stack.output import Path, build_packet, meant_by, os_error
 from emu.stack.udp import ANY, PROTOCOL_UDP
+from emu.stack.udp_options import UdpOptions
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.checksum import udp_checksum
 from emu.wire.drop import DropReason
 from emu.wire.frame import Frame
+from emu.wire.offload import CHECKSUM_ONLY, partial_checksum
 
 if TYPE_CHECKING:
     from emu.device.netdevice import NetDevice
@@ -50,15 +52,12 @@ class SocketError:
     offender: str | None
 
 
-class UdpSocket:
+class UdpSocket(UdpOptions):
     """A UDP socket of a namespace.
 
     on_datagram: called with (payload, (address, port), frame) for every datagram; without it datagrams wait for
         `recv`, at most `receive_buffer` bytes of kernel memory of them (212992, SO_RCVBUF).
-    checksum: False sends datagrams without UDP checksum (SO_NO_CHECK).
-    dont_fragment: None as Linux does by default (DF while the datagram fits, fragments without DF otherwise), True
-        always DF (EMSGSIZE when too long), False never DF.
-    ttl: None takes the namespace's default. tos: 0 to 255. broadcast: SO_BROADCAST.
+    broadcast: SO_BROADCAST.
     receive_errors: IP_RECVERR: every ICMP error and a full device queue is reported, and kept in `error_queue`.
         Without it only a connected socket hears of errors, and only of hard ones (port unreachable, …).
     Limits: with `on_datagram` set nothing reaches `recv`. The IP id starts at random and grows by one per datagram
@@ -67,11 +66,8 @@ class UdpSocket:
     """
 
     __slots__ = (
-        "_checksum",
         "_connected",
-        "_dont_fragment",
         "_error",
-        "_flows",
         "_ident",
         "_kernel",
         "_namespace",
@@ -79,8 +75,6 @@ class UdpSocket:
         "_queue",
         "_queue_bytes",
         "_remote",
-        "_tos",
-        "_ttl",
         "_waiting",
         "_woken_ns",
         "bound_address",
@@ -94,6 +88,7 @@ class UdpSocket:
     )
 
     def __init__(self, namespace: Namespace) -> None:
+        super().__init__()
         self._namespace = namespace
         self._kernel = namespace.kernel
         self.bound_address = ANY
@@ -101,7 +96,6 @@ class UdpSocket:
         self._remote: tuple[bytes, int] | None = None
         self._connected: Address | None = None
         self._error: int | None = None
-        self._flows: dict[Address, SendFlow] = {}
         self._ident = namespace.socket_random.getrandbits(16)
         self._queue: deque[tuple[bytes, Address, int]] = deque()
         self._queue_bytes = 0
@@ -109,61 +103,11 @@ class UdpSocket:
         self.on_datagram: OnDatagram | None = None
         self.error_queue: deque[SocketError] = deque()
         self.broadcast = False
-        self._checksum = True
-        self._dont_fragment: bool | None = None
-        self._ttl: int | None = None
-        self._tos = 0
         self.receive_errors = False
         self.receive_buffer = namespace.sysctl["net.core.rmem_default"]
         self.datagrams_received = 0
         self.dropped = 0
         self._woken_ns = NEVER_NS
-
-    # -- options: what they change is part of cached flows -------------------------------------------------------------
-
-    @property
-    def checksum(self) -> bool:
-        """Whether datagrams are sent with a UDP checksum."""
-        return self._checksum
-
-    @checksum.setter
-    def checksum(self, value: bool) -> None:
-        self._checksum = value
-        self._flows.clear()
-
-    @property
-    def dont_fragment(self) -> bool | None:
-        """DF while the datagram fits (None), always (True) or never (False)."""
-        return self._dont_fragment
-
-    @dont_fragment.setter
-    def dont_fragment(self, value: bool | None) -> None:
-        self._dont_fragment = value
-        self._flows.clear()
-
-    @property
-    def ttl(self) -> int | None:
-        """The TTL of datagrams, 1 to 255; None for the namespace's default."""
-        return self._ttl
-
-    @ttl.setter
-    def ttl(self, value: int | None) -> None:
-        if value is not None and (type(value) is not int or not 1 <= value <= 255):
-            raise InvalidValue(f"TTL {value!r}: expected 1 to 255, or None for the default")
-        self._ttl = value
-        self._flows.clear()
-
-    @property
-    def tos(self) -> int:
-        """The TOS byte of datagrams, 0 to 255."""
-        return self._tos
-
-    @tos.setter
-    def tos(self, value: int) -> None:
-        if type(value) is not int or not 0 <= value <= 255:
-            raise InvalidValue(f"TOS {value!r}: expected 0 to 255")
-        self._tos = value
-        self._flows.clear()
 
     # -- names --------------------------------------------------------------------------------------------------------
 
@@ -316,21 +260,28 @@ class UdpSocket:
             raise _message_too_long(path.mtu)
         self._ident = (self._ident + 1) & 0xFFFF
         df = bool(self.dont_fragment) or (self.dont_fragment is None and fits and not path.locked)
-        if fits:
+        leaves_checksum = namespace.offload and fits and self.checksum
+        if fits and not leaves_checksum:
             self._remember_flow(path, remote, destination, df)
-        packet = self._build(path, remote, port, payload, df)
+        packet = self._build(path, remote, port, payload, df, leaves_checksum)
         cost_ns = namespace.cost_socket_send_ns
         if namespace.cpu is not None:
             cost_ns += namespace.cpu.costs.copy_ns(len(payload))
         packet_id = self._kernel.next_packet_id()
-        if not namespace.start_output(path, packet, packet_id, cost_ns) and self.receive_errors:
+        altered = CHECKSUM_ONLY if leaves_checksum else False
+        if not namespace.start_output(path, packet, packet_id, cost_ns, altered) and self.receive_errors:
             raise os_error(errno.ENOBUFS)
         return len(payload)
 
-    def _build(self, path: Path, remote: bytes, port: int, payload: bytes, dont_fragment: bool) -> bytes:
+    def _build(
+        self, path: Path, remote: bytes, port: int, payload: bytes, dont_fragment: bool, leaves_checksum: bool
+    ) -> bytes:
         segment = _pack_ports(self._port, port, len(payload) + 8, 0) + payload
         if self.checksum:
-            checksum = udp_checksum(path.source, remote, segment)
+            if leaves_checksum:
+                checksum = partial_checksum(path.source, remote, PROTOCOL_UDP, len(segment))
+            else:
+                checksum = udp_checksum(path.source, remote, segment)
             segment = segment[:6] + checksum.to_bytes(2, "big") + segment[8:]
         ttl = self.ttl
         if ttl is None:

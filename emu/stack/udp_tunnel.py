@@ -11,6 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from emu.kernel.errors import Conflict
+from emu.stack import tunnel_offload
 from emu.stack.flow import SENDABLE_STATES
 from emu.stack.output import build_packet
 from emu.wire.checksum import checksum_sum
@@ -18,6 +19,7 @@ from emu.wire.drop import DropReason
 from emu.wire.esp import esp_length
 from emu.wire.frame import Frame
 from emu.wire.ipv4 import PROTOCOL_UDP
+from emu.wire.offload import Offload
 from emu.wire.udp import build_udp
 from emu.wire.vxlan import HEADER_LENGTH as VXLAN_HEADER_LENGTH
 from emu.wire.vxlan import VxlanFlowTemplate
@@ -110,7 +112,7 @@ class UdpTunnels:
         dont_fragment: bool = False,
         checksum: bool = True,
         packet_id: int,
-        altered: bool = False,
+        altered: bool | Offload = False,
     ) -> DropReason | None:
         """Send a tunnel's datagram; see `TunnelTransport.send_udp`."""
         namespace = self._namespace
@@ -120,6 +122,14 @@ class UdpTunnels:
         state = namespace.xfrm.outbound(path.source, destination, destination_port, payload[:VXLAN_HEADER_LENGTH])
         if isinstance(state, DropReason):
             return state
+        if isinstance(altered, Offload):
+            datagram = tunnel_offload.Datagram(
+                source_port, destination, destination_port, payload, tos, ttl, dont_fragment, checksum, packet_id
+            )
+            if state is None and tunnel_offload.leaves_as_it_is(path, payload, altered):
+                tunnel_offload.send_whole(namespace, path, datagram, altered)
+                return None
+            return tunnel_offload.send_in_pieces(self, datagram, altered)
         if dont_fragment and (len(payload) + 28 if state is None else esp_length(len(payload) + 8) + 20) > path.mtu:
             return DropReason.FRAGMENTATION_NEEDED
         if len(payload) + 28 > 65535:
@@ -222,7 +232,8 @@ class TunnelSendFlow:
 
     def send(self, frame: Frame) -> bool:
         """Encapsulate and send an inner frame; False, with nothing done, when the way must be looked up again."""
-        if self._generation != self._namespace.generation:
+        altered = frame.altered
+        if self._generation != self._namespace.generation or (altered and altered is not True):
             return False
         data = frame.data
         size = len(data)
@@ -233,7 +244,7 @@ class TunnelSendFlow:
         cpu = self.cpu
         if cpu is not None:
             cpu.busy_until_ns += self.cost_ns
-        self.device.transmit(Frame(outer, frame.packet_id, frame.altered))
+        self.device.transmit(Frame(outer, frame.packet_id, altered))
         return True
 
     def _template(self, inner_length: int) -> VxlanFlowTemplate:

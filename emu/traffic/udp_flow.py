@@ -111,8 +111,8 @@ class UdpSender:
             raise InvalidValue('udp: say either rate (such as "10Mbit") or interval (such as "1ms")')
         if count is None and duration is None:
             raise InvalidValue("udp: say how many datagrams (count) or how long (duration), or it never ends")
-        if count is not None and count < 1:
-            raise InvalidValue(f"udp: count must be 1 or more, not {count}")
+        if count is not None and (type(count) is not int or count < 1):
+            raise InvalidValue(f"udp: count must be 1 or more, not {count!r}")
         for number, lowest in ((port, 1), (source_port, 0)):
             if type(number) is not int or not lowest <= number <= 65535:
                 raise InvalidValue(f"udp: a port is a number from 1 to 65535, not {number!r}")

@@ -8,6 +8,7 @@ with such a field unset are refused.
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from importlib import import_module
 from types import SimpleNamespace
@@ -167,6 +168,16 @@ def _extremes(field: Any, label: str) -> tuple[Any, Any, int]:
     if isinstance(field.default, (str, bytes, list)) or width != int(width) or width <= 0:
         raise NotSupported(f"{label} can't vary in a template: only numbers and addresses can")
     return 0, (1 << int(width)) - 1, int(width)
+
+
+def is_packet(value: object) -> bool:
+    """Tell whether something is a Scapy packet, without importing Scapy for the question."""
+    return "scapy.packet" in sys.modules and isinstance(value, layers().Packet)
+
+
+def layer_names(packet: Any) -> str:
+    """Say what a packet consists of: "IP/ICMP/Raw". (Scapy's own summary asks the machine it runs on for names.)"""
+    return "/".join(type(layer).__name__ for layer in _layers_of(packet))
 
 
 def _frozen_copy(packet: Any) -> Any:

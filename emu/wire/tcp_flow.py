@@ -26,7 +26,7 @@ class TcpFlowTemplate:
     destination_mac, source_mac: 6 bytes. source, destination: 4-byte IPv4 addresses. ttl: hops. tos: the DS byte.
     """
 
-    __slots__ = ("_fragment_ttl_protocol", "_ip_sum", "_middle", "_prefix", "_tcp_sum")
+    __slots__ = ("_fragment_ttl_protocol", "_ip_sum", "_middle", "_prefix", "_pseudo_sum", "_tcp_sum")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class TcpFlowTemplate:
         self._middle = source + destination + source_port.to_bytes(2, "big") + destination_port.to_bytes(2, "big")
         self._ip_sum = 0x4500 + tos + flags + ttl_protocol + addresses
         self._tcp_sum = addresses + PROTOCOL_TCP + source_port + destination_port
+        self._pseudo_sum = addresses + PROTOCOL_TCP
 
     def stamp(
         self,
@@ -100,6 +101,34 @@ class TcpFlowTemplate:
                 timestamp,
                 echo,
             )
+            + payload
+        )
+
+    def stamp_unfinished(
+        self, ip_id: int, sequence: int, acknowledgment: int, flags: int, window: int, options: bytes, payload: bytes
+    ) -> bytes:
+        """Give the whole frame of a segment whose checksum, and cutting, is left to the hardware (see `Offload`).
+
+        options: a multiple of 4 bytes, at most 40. payload: up to what an IPv4 packet holds.
+        """
+        tcp_length = 20 + len(options) + len(payload)
+        size = tcp_length + 20
+        return (
+            _pack_header(
+                self._prefix,
+                size,
+                ip_id,
+                self._fragment_ttl_protocol,
+                -(self._ip_sum + size + ip_id) % 65535,
+                self._middle,
+                sequence,
+                acknowledgment,
+                flags | (20 + len(options)) << 10,
+                window,
+                (self._pseudo_sum + tcp_length) % 65535 or 65535,
+                0,
+            )
+            + options
             + payload
         )
 

@@ -19,7 +19,10 @@ from emu.report.bench_table import headlines, print_benchmark, shown_payloads
 from emu.scenario import overlay_bench
 from emu.scenario.overlay_bench import DEFAULT, QUICK, run_benchmark
 
-TINY = replace(QUICK, payloads=(64, 1396), underlay_mtus=(1500,), stream_count=50, request_count=10)
+TINY = replace(
+    QUICK, payloads=(64, 1396), underlay_mtus=(1500,), stream_count=50, request_count=10,
+    tcp_bytes=100_000, tcp_requests=5,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -40,13 +43,18 @@ def test_tables_and_files_are_written(tmp_path: Path) -> None:
     assert "UDP stream" in output
     assert "UDP request and response" in output
     names = {file.name for file in (tmp_path / "results").iterdir()}
-    assert names == {"overlay.json", "overlay.csv", "overlay.png", "overlay.svg"}
+    plots = {"overlay.png", "overlay.svg", "overlay_tcp.png", "overlay_tcp.svg"}
+    assert names == {"overlay.json", "overlay.csv", "overlay_tcp.csv"} | plots
     document = json.loads((tmp_path / "results" / "overlay.json").read_text())
     assert document["sweep"]["payloads"] == [64, 1396]
     rows = list(csv.DictReader((tmp_path / "results" / "overlay.csv").read_text().splitlines()))
     assert len(rows) == len(document["results"]) == 2 * 2 * len(document["cases"])
     assert rows[0]["case"] == document["results"][0]["point"]["case"] == "underlay"
     assert float(rows[0]["latency_propagation_ns"]) == 50_000
+    tcp_rows = list(csv.DictReader((tmp_path / "results" / "overlay_tcp.csv").read_text().splitlines()))
+    assert [row["case"] for row in tcp_rows] == list(document["cases"])
+    assert float(tcp_rows[0]["goodput_bps"]) == document["tcp_results"][0]["goodput_bps"]
+    assert "TCP, one connection, streams of 0.1 MB" in output
 
 
 @pytest.mark.usefixtures("tiny")
@@ -73,7 +81,7 @@ def test_without_matplotlib_it_says_what_to_install_before_anything_is_measured(
 def test_without_a_plot_it_does_not_need_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert bench("--no-plot", "--out", str(tmp_path))[0] == 0
-    assert {file.name for file in tmp_path.iterdir()} == {"overlay.json", "overlay.csv"}
+    assert {file.name for file in tmp_path.iterdir()} == {"overlay.json", "overlay.csv", "overlay_tcp.csv"}
 
 
 @pytest.mark.parametrize(
@@ -111,9 +119,10 @@ def test_a_long_sweep_shows_some_payloads_and_says_where_the_others_are() -> Non
 
 
 def test_the_answer_is_given_in_words() -> None:
-    (line,) = headlines(run_benchmark(replace(TINY, cases=("underlay", "overlay")), workers=1))
+    line, tcp_line = headlines(run_benchmark(replace(TINY, cases=("underlay", "overlay")), workers=1))
     assert line.startswith("overlay against the underlay, 1,396 B at MTU 1500: goodput -3.")
     assert line.endswith("headers +50 B")
+    assert tcp_line.startswith("TCP over overlay against the underlay at MTU 1500: goodput -")
 
 
 def test_progress_is_shown_on_a_terminal() -> None:

@@ -206,7 +206,6 @@ FAILING: dict[str, tuple[Command, str]] = {
     "published ports": (lambda host, web: host.containers.run("db", publish=["80:80"]), "not built yet"),
     "name servers": (lambda host, web: host.containers.run("db", dns=["1.1.1.1"]), "not built yet"),
     "IPv6": (lambda host, web: host.networks.create("other", ipv6=True), "not built yet"),
-    "a program that is not built": (lambda host, web: web.iperf("db"), "iperf is not built yet"),
 }
 
 

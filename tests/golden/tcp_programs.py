@@ -78,11 +78,12 @@ def http_server(
     waits_for_client: bool = False,
     connections: int = 1,
     close_at_ns: int | None = None,
+    block_ns: int = 0,
 ) -> Program:
     """Answer with the given writes, then close.
 
     waits_for_client: the client's end came first in the recording; the process ends after it.
-    connections: how many clients come one after the other.
+    connections: how many clients come one after the other. block_ns: how long each write after the second takes.
     """
     listener = namespace.tcp_socket()
     listener.bind(port=80)
@@ -93,8 +94,8 @@ def http_server(
         while not asked.endswith(b"\r\n\r\n"):
             asked += yield socket.recv()
         for index, data in enumerate(writes):
-            if index < 2:
-                yield net.timeout(REPLY_NS)
+            if index < 2 or block_ns:
+                yield net.timeout(REPLY_NS if index < 2 else block_ns)
             yield socket.send(data)
         if waits_for_client:
             assert (yield socket.recv()) == b""

@@ -22,7 +22,11 @@ from tests.golden.tcp_fields import payload_length
 SMALL = FOLDER / "29" / "a-default-bridge" / "a3-tcp-small-c1-eth0.pcap"
 DOWNLOADS = sorted(
     path
-    for pattern in ("*/a-default-bridge/a3-tcp-1MB-*", "*/f-swarm-overlay/f4-tcp-1MB-o1-*", "linux/g9-router-*")
+    for pattern in (
+        "*/a-default-bridge/a3-tcp-1MB-nooffload-*",
+        "*/f-swarm-overlay/f4-tcp-1MB-o1-*",
+        "linux/g9-router-*",
+    )
     for path in FOLDER.glob(pattern)
 )
 SERVERS = {"a3": "172.17.0.3", "f4": "10.0.1.4", "g9": "10.9.1.4"}

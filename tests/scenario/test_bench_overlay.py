@@ -169,13 +169,16 @@ def test_what_is_lost_is_counted_and_the_stream_goes_on() -> None:
 
 # -- the sweep ---------------------------------------------------------------------------------------------------------
 
-TINY = Sweep(payloads=(64, 2000), underlay_mtus=(1500,), stream_count=50, request_count=10)
+TINY = Sweep(
+    payloads=(64, 2000), underlay_mtus=(1500,), stream_count=50, request_count=10, tcp_bytes=100_000, tcp_requests=5
+)
 
 
 def test_results_do_not_depend_on_the_number_of_workers() -> None:
     alone, together = run_benchmark(TINY, workers=1), run_benchmark(TINY, workers=2)
     assert alone == together
     assert [result.point for result in alone.results] == list(TINY.points(tuple(BUILT)))
+    assert [result.point for result in alone.tcp_results] == list(TINY.tcp_points(tuple(BUILT)))
 
 
 def test_every_point_has_a_seed_of_its_own_made_of_the_seed_and_the_parameters() -> None:
@@ -188,7 +191,7 @@ def test_every_point_has_a_seed_of_its_own_made_of_the_seed_and_the_parameters()
 def test_progress_is_told_of_every_point() -> None:
     told: list[tuple[int, int]] = []
     run_benchmark(TINY, workers=1, progress=lambda done, total: told.append((done, total)))
-    total = len(list(TINY.points(tuple(BUILT))))
+    total = len(list(TINY.points(tuple(BUILT)))) + len(list(TINY.tcp_points(tuple(BUILT))))
     assert told == [(done, total) for done in range(total + 1)]
 
 

@@ -68,7 +68,11 @@ def test_the_counters_in_the_summary_are_what_the_capture_shows(name: str) -> No
 def test_tshark_finds_no_malformed_frame_no_bad_checksum_and_no_expert_warning(name: str) -> None:
     found = complaints(run_once(name).capture_path)
     # Every host has the same addresses on its own docker_gwbridge, and the capture is of several hosts.
-    expected = ("Duplicate IP address configured (172.18.", MOVES.get(name, "Duplicate IP address configured (172.18."))
+    # A reset and a D-SACK are TCP's answers, not faults; HTTP is not put together.
+    expected = (
+        "Duplicate IP address configured (172.18.", MOVES.get(name, "Duplicate IP address configured (172.18."),
+        "Connection reset (RST)", "D-SACK Sequence", "Illegal characters found in header name",
+    )  # fmt: skip
     assert [line for line in found if not any(text in line for text in expected)] == []
 
 

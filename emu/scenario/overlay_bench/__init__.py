@@ -10,6 +10,7 @@
 from emu.scenario.overlay_bench.cases import CASES, Case
 from emu.scenario.overlay_bench.point import Latency, Point, PointResult, run_point
 from emu.scenario.overlay_bench.sweep import DEFAULT, QUICK, Benchmark, Sweep, run_benchmark
+from emu.scenario.overlay_bench.tcp import TcpPoint, TcpResult, run_tcp_point
 from emu.scenario.overlay_bench.trace import PARTS
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
     "Point",
     "PointResult",
     "Sweep",
+    "TcpPoint",
+    "TcpResult",
     "run_benchmark",
     "run_point",
+    "run_tcp_point",
 ]

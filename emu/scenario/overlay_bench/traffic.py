@@ -1,7 +1,7 @@
 """The traffic: a UDP stream as fast as it goes, and UDP request and response.
 
-A kind of traffic takes a pair of containers and returns what it measured; `TRAFFIC` is the table of kinds. (TCP will
-be one more entry, once there is TCP.)
+A kind of traffic takes a pair of containers and returns what it measured; `TRAFFIC` is the table of kinds. TCP, which
+has no payload sizes, is in `tcp.py`.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from emu.stack.tcp.congestion import make as make_congestion_control
 from emu.stack.tcp.emission import Emission
 from emu.stack.tcp.handshake import Handshake
 from emu.stack.tcp.keepalive import Keepalive
+from emu.stack.tcp.offload import OffloadingSender
 from emu.stack.tcp.receive import Receiver
 from emu.stack.tcp.receive_window import ReceiveWindow
 from emu.stack.tcp.recovery import LossRecovery
@@ -38,7 +39,8 @@ class Connection(Emission):
 
     settings: its tunables. iss, timestamp_offset: where its numbers begin. mtu: of the path, in bytes.
     maximum_segment: the largest MSS to announce and to send, None for what the path carries (TCP_MAXSEG).
-    congestion: "cubic" or "reno". send_raw: takes what it sends (see `segment.Emit`).
+    congestion: "cubic" or "reno". send_raw: takes what it sends (see `segment.Emit`). offload: several segments may go
+    to it as one, for the hardware to cut.
 
     state, error: where it stands, and the errno that ended it (0: none). soft_error: what ICMP said meanwhile.
     orphaned: the program has closed it. read_shut: it reads no more; as in Linux, what arrives is taken all the same
@@ -83,6 +85,7 @@ class Connection(Emission):
         send_raw: Emit,
         congestion: str = "cubic",
         maximum_segment: int | None = None,
+        offload: bool = False,
     ) -> None:
         self.settings = settings
         self.state = State.CLOSED
@@ -123,7 +126,7 @@ class Connection(Emission):
         self.receiver = Receiver(settings, ReceiveWindow(settings.receive_buffer, 0, False, self.advertised_mss, 0))
         self.handshake = Handshake(self)
         self.handshake.offer()
-        self.sender = Sender(self, iss)
+        self.sender = OffloadingSender(self, iss) if offload else Sender(self, iss)
 
     # -- opening ------------------------------------------------------------------------------------------------------
 

@@ -186,7 +186,9 @@ class Handshake:
         self.deadline_ns = NEVER
         connection = self._connection
         if not self.retries:
-            connection.rtt.sample(max(now_ns - self.left_ns, 1_000))
+            rtt_ns = max(now_ns - self.left_ns, 1_000)
+            connection.rtt.sample(rtt_ns)
+            connection.rtt.shortest(rtt_ns, now_ns)  # an empty segment is the fastest: RACK compares with it
         else:
             age_ns = connection.echo_age_ns(segment, now_ns)
             if age_ns is not None:

@@ -145,7 +145,7 @@ class Receiver:
         duplicate = self.out_of_order.insert(sequence, payload, end)
         added = self.out_of_order.bytes - before
         if added:
-            self.window.memory += memory_of(added)
+            self.window.memory += self.window.memory_of(added)
         if duplicate is not None:
             self.note_duplicate(*duplicate)
 
@@ -194,7 +194,7 @@ class Receiver:
             offset = 0
             left -= available
             chunks.popleft()
-            self.window.memory -= memory_of(len(chunk))
+            self.window.memory -= self.window.memory_of(len(chunk))
         self._first_offset = offset
         if not chunks and not self.out_of_order.bytes:
             self.window.memory = 0

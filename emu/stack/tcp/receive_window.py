@@ -7,8 +7,8 @@ The buffer grows while the reader keeps up (Linux's dynamic right-sizing).
 
 Source: Linux 6.18 tcp_select_initial_window(), tcp_init_buffer_space(), __tcp_select_window(), tcp_measure_rcv_mss(),
 tcp_grow_window(), tcp_rcvbuf_grow(); recordings a3, f4, g9 and g30.
-Limits: the memory of a segment is what it is behind a veth without segmentation offload; queues are never collapsed or
-pruned.
+Limits: the memory of a segment is what it is behind a veth without segmentation offload, also that of a short one that
+comes from a sender with it; queues are never collapsed or pruned.
 """
 
 from __future__ import annotations
@@ -45,6 +45,15 @@ def choose_scale(buffer: int, buffer_max: int) -> int:
     return max(0, min(SCALE_MAX, max(buffer >> 1, buffer_max).bit_length() - 16))
 
 
+def memory_of_long(size: int) -> int:
+    """Return the same for a segment that was not cut: whole pages, and 1536 bytes for headers and description.
+
+    So the first one of 7240 bytes sets the ratio to 190/256, and 95 KiB are offered at most, as recorded (a3, with
+    offload) until the buffer grows.
+    """
+    return (size + 4095 & ~4095) + 1536
+
+
 class ReceiveWindow:
     """What is offered to the peer.
 
@@ -52,6 +61,7 @@ class ReceiveWindow:
     occupied. offered: the window
     as it was last sent. left_edge: rcv_nxt when it was sent. threshold: what slow start of the window allows so far.
     advertised_mss: payload of a full segment. segment_size: of what really arrives (Linux's rcv_mss).
+    cut_size: what a segment longer than that, which is arriving, would have been cut into.
     """
 
     __slots__ = (
@@ -62,6 +72,7 @@ class ReceiveWindow:
         "_round_bytes",
         "advertised_mss",
         "buffer",
+        "cut_size",
         "echo",
         "left_edge",
         "memory",
@@ -83,6 +94,7 @@ class ReceiveWindow:
         self.left_edge = 0
         self.advertised_mss = mss
         self.segment_size = DEFAULT_SEGMENT
+        self.cut_size = 0
         self.ratio = INITIAL_RATIO
         self.window_max = buffer * INITIAL_RATIO >> 8
         self.offered = self.threshold = initial_window(buffer, mss)
@@ -112,11 +124,21 @@ class ReceiveWindow:
 
     def learn_size(self, size: int) -> None:
         """Take the length of a segment, larger than any before, for that of a full one, and learn what it occupies."""
-        ratio = max(1, (size << 8) // memory_of(size))
+        full = size
+        if size > self.advertised_mss:
+            self.memory += memory_of_long(size) - memory_of(size)  # it was taken for an ordinary one
+            full = self.cut_size
+            if full == self.segment_size:
+                return
+        ratio = max(1, (size << 8) // self.memory_of(size))
         if ratio != self.ratio:
             self.ratio = ratio
             self._limit(self.buffer * ratio >> 8)
-        self.segment_size = size if size < self.advertised_mss else self.advertised_mss
+        self.segment_size = full if full < self.advertised_mss else self.advertised_mss
+
+    def memory_of(self, size: int) -> int:
+        """Return what a segment occupies; one that is longer than the MSS came uncut."""
+        return memory_of(size) if size <= self.advertised_mss else memory_of_long(size)
 
     def _limit(self, window_max: int) -> None:
         """Offer at most so much from now on (Linux's tcp_set_window_clamp)."""
@@ -172,7 +194,7 @@ class ReceiveWindow:
         room = (free if free < self.window_max else self.window_max) - self.threshold
         if room <= 0:
             return False
-        if memory_of(size) * self.ratio >> 8 <= size:
+        if self.memory_of(size) * self.ratio >> 8 <= size:
             increment = 2 * self.advertised_mss
         elif not self._has_room_for_waste(size):
             return False
@@ -184,7 +206,7 @@ class ReceiveWindow:
 
     def _has_room_for_waste(self, size: int) -> bool:
         """Tell whether the window is still so small that a segment with much overhead may let it grow."""
-        overhead = memory_of(size) * self.ratio >> 9
+        overhead = self.memory_of(size) * self.ratio >> 9
         window = self._buffer_max * self.ratio >> 9
         while self.threshold <= window:
             if overhead <= size:

@@ -185,6 +185,12 @@ class RecoveryCore:
         return self._board.head < len(self._board.queue)
 
     @property
+    def oldest_sent_ns(self) -> int:
+        """When the oldest segment that is not acknowledged was last sent; -1 when everything is acknowledged."""
+        board = self._board
+        return board.queue[board.head].sent_ns if board.head < len(board.queue) else -1
+
+    @property
     def state_name(self) -> str:
         """Linux's name of the state: Open, Disorder, CWR, Recovery or Loss."""
         return STATE_NAMES[self.state]

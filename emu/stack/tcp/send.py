@@ -13,6 +13,7 @@ from emu.wire.tcp import ACK, FIN, PSH
 if TYPE_CHECKING:
     from emu.stack.tcp.connection import Connection
     from emu.stack.tcp.handshake import Handshake
+    from emu.stack.tcp.offload import SentPacket
     from emu.stack.tcp.recovery import LossRecovery
     from emu.stack.tcp.sent_segment import SentSegment
 
@@ -70,7 +71,7 @@ class Sender:
         self.fin_wanted = False
         self.fin_sent = False
         self.no_delay = False
-        self.leaving: SentSegment | Handshake | None = None
+        self.leaving: SentSegment | SentPacket | Handshake | None = None
         self.blocked = False
         self.bytes_sent = 0
 

@@ -373,7 +373,7 @@ def test_ten_thousand_segments_with_one_percent_lost_cost_no_more_per_ack_than_o
         sender.fill(0)
         lost = set(range(50, window, 100))
         blocks: list[tuple[int, int]] = []
-        began = time.perf_counter()
+        began = time.process_time()
         for index in range(50, window):
             if index not in lost:
                 if blocks and blocks[0][1] == index:
@@ -381,7 +381,7 @@ def test_ten_thousand_segments_with_one_percent_lost_cost_no_more_per_ack_than_o
                 else:
                     blocks.insert(0, (index, index + 1))
                 sender.ack(50, *blocks[:3], at=100 + index / 1000)
-        spent = time.perf_counter() - began
+        spent = time.process_time() - began
         check_accounts(sender.recovery)
         return spent / window
 

@@ -1,0 +1,157 @@
+"""Web, iperf and load as a script calls them: targets, URLs, servers that end with their container."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+import emu
+from emu.kernel.errors import InvalidValue, NotFound, NotSupported
+
+
+@pytest.fixture
+def shop() -> tuple[emu.Emulation, emu.Container, emu.Container]:
+    """web and db on a network of their own."""
+    net = emu.Emulation(seed=1)
+    network = net.networks.create("shop", subnet="10.0.9.0/24")
+    return net, net.host.containers.run("web", network=network), net.host.containers.run("db", network=network)
+
+
+def test_a_page_is_asked_for_by_container_name_address_and_url(shop) -> None:
+    net, web, db = shop
+    server = db.serve_http(8080, pages={"/": "hello", "/a/b": "deep"})
+    tasks = [
+        web.http_get(db, port=8080),
+        web.http_get("db", port=8080, at="1s"),
+        web.http_get(db.addresses["shop"], port=8080, at="2s"),
+        web.http_get("http://db:8080", at="3s"),
+        web.http_get("http://db:8080/a/b", at="4s"),
+    ]
+    net.run()
+    assert [task.result.body for task in tasks] == [b"hello"] * 4 + [b"deep"]
+    assert server.requests == 5
+    assert tasks[3].name == "web: http GET db:8080/"
+
+
+def test_a_handler_may_answer_with_anything_a_page_can_be(shop) -> None:
+    net, web, db = shop
+    answers: dict[str, Any] = {"/text": "t", "/bytes": b"b", "/size": 3, "/whole": emu.HttpResponse("w", 202)}
+    db.serve_http(handler=lambda request: answers[request.path])
+    task = web.http_get("db", list(answers))
+    net.run()
+    assert [(answer.status, len(answer.body)) for answer in task.result.answers] == [
+        (200, 1),
+        (200, 1),
+        (200, 3),
+        (202, 1),
+    ]
+
+
+def test_a_server_ends_with_its_container_and_its_port_is_free_again(shop) -> None:
+    net, web, db = shop
+    db.serve_http(pages={"/": "old"})
+    db.serve_iperf()
+    db.serve_requests()
+
+    def restart() -> None:
+        db.stop()
+        db.start()
+        db.serve_http(pages={"/": "new"})
+        db.serve_iperf()
+        db.serve_requests()
+
+    net.at("1s", restart)
+    task = web.http_get("db", at="5s")
+    net.run()
+    assert task.result.body == b"new"
+
+
+def test_a_taken_port_is_an_error_and_leaves_nothing_open(shop) -> None:
+    _, _, db = shop
+    db.serve_http(5201)
+    with pytest.raises(OSError, match="Address already in use"):
+        db.serve_http(5201)
+    with pytest.raises(OSError, match="Address already in use"):
+        db.serve_iperf()
+    busy = db.udp(7100)
+    with pytest.raises(OSError, match="Address already in use"):
+        db.serve_requests()
+    busy.close()
+    db.serve_requests()  # its TCP port was given back
+
+
+def test_a_stopped_client_has_the_result_so_far(shop) -> None:
+    net, web, db = shop
+    db.serve_http(handler=lambda request: _late(net))
+    http = web.http_get("db")
+    iperf = web.iperf("db", time="5s", bitrate="1Mbit")
+    load = web.load("db", rate=10, time="5s")
+    listening = db.netcat_listen(99)
+    netcat = web.netcat("db", 99)
+    net.at("2500ms", web.stop)
+    net.run(until="10s")
+    assert {task.state for task in (http, iperf, load)} == {"stopped"}
+    assert (http.result.connect_ns is not None, http.result.answers) == (True, ())
+    assert [len(rows) for rows in iperf.result.intervals] == [1, 1, 1]  # two whole ones and a short one
+    assert 5 < load.result.responses < 50
+    assert netcat.result.finished_ns is not None
+    assert listening.result.peer is not None
+
+
+def _late(net: emu.Emulation) -> Any:
+    yield net.timeout("100s")
+    return "late"
+
+
+def test_tasks_that_never_started_have_empty_results(shop) -> None:
+    net, web, _ = shop
+    tasks = [
+        web.http_get("db", at="5s"), web.iperf("db", at="5s"), web.load("db", count=1, at="5s"),
+        web.netcat("db", 99, at="5s"), web.netcat_listen(99, at="5s"), web.traceroute("db", at="5s"),
+    ]  # fmt: skip
+    net.run(until="1s")
+    assert [task.state for task in tasks] == ["unfinished"] * 6
+    assert [task.result.text for task in tasks[3:]] == ["", "", ""]
+    assert (tasks[0].result.answers, tasks[1].result.streams, tasks[2].result.responses) == ((), (), 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda web: web.http_get("https://db/"), NotSupported, "there is no TLS"),
+        (lambda web: web.http_get("ftp://db/"), InvalidValue, 'expected a URL such as "http://db:8080/page"'),
+        (lambda web: web.http_get("http://db:x/"), InvalidValue, "expected a URL"),
+        (lambda web: web.http_get("http://db/a", "/b"), InvalidValue, "has its path itself"),
+        (lambda web: web.http_get("db", port=0), InvalidValue, "a port is a number from 1 to 65535"),
+        (lambda web: web.http_get(5), InvalidValue, "expected a container, a name or an address"),
+        (lambda web: web.load("db", 0, count=1), InvalidValue, "a port is a number from 1 to 65535"),
+        (lambda web: web.iperf("db", protocol="quic"), InvalidValue, '"tcp" or "udp"'),
+    ],
+)
+def test_a_mistake_is_an_error_where_it_is_made(shop, call, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=re.escape(text)):
+        call(shop[1])
+
+
+@pytest.mark.parametrize("program", ["http_get", "iperf", "traceroute"])
+def test_an_unknown_name_is_an_error_of_the_script(shop, program: str) -> None:
+    net, web, _ = shop
+    getattr(web, program)("nobody")
+    with pytest.raises(NotFound, match="nobody: Name or service not known"):
+        net.run()
+
+
+def test_the_same_seed_gives_the_same_everything() -> None:
+    def texts(seed: int) -> list[str]:
+        net = emu.Emulation(seed=seed)
+        network = net.networks.create("shop")
+        web, db = (net.host.containers.run(name, network=network) for name in ("web", "db"))
+        db.interface("eth0").set(loss=0.01, rate="50Mbit")
+        tasks = [web.iperf("db", bytes="300kB"), web.load("db", rate=500, count=50, at="5s")]
+        net.run()
+        return [task.result.text for task in tasks]
+
+    assert texts(3) == texts(3)
+    assert texts(3) != texts(4)
