@@ -28,7 +28,11 @@ class TcpPrograms(ProgramRunner):
         """
         socket: TcpSocket = self.namespace.tcp_socket()
         socket.bind(address, port)
-        socket.listen(backlog)
+        try:
+            socket.listen(backlog)
+        except BaseException:
+            socket.close()
+            raise
         return socket
 
     def tcp_connect(self, target: ProgramRunner | str, port: int, *, source_port: int = 0, **options: Any) -> TcpSocket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from emu.kernel.errors import InvalidValue, NotFound
+from emu.stack.tcp.settings import LIMITS as TCP_LIMITS
 from emu.stack.tcp.settings import SYSCTLS as TCP_SYSCTLS
 
 DEFAULTS: dict[str, int] = {
@@ -30,6 +31,14 @@ DEFAULTS: dict[str, int] = {
 """Settings of the whole namespace (FACTS 8, 36). `bridge-nf-call-iptables` is 0 until br_netfilter is loaded, as the
 engine does. Linux's one `ip_local_port_range` is split in two integers."""
 
+LIMITS: dict[str, tuple[int, int]] = {
+    "net.ipv4.ip_default_ttl": (1, 255),
+    "net.ipv4.ip_local_port_range_min": (1, 65535),
+    "net.ipv4.ip_local_port_range_max": (1, 65535),
+    **TCP_LIMITS,
+}
+"""The least and the most that a setting may be, where Linux has limits."""
+
 NEIGHBOUR_DEFAULTS: dict[str, int] = {
     "base_reachable_time_ms": 30000,
     "delay_first_probe_time": 5,
@@ -50,7 +59,7 @@ class Sysctls:
     A `net.ipv4.neigh.<device>.<setting>` that was not set follows `net.ipv4.neigh.default.<setting>`.
     on_change: called with the name after every change.
     Raises NotFound for a setting that has no meaning here (nothing is accepted and then ignored), InvalidValue for
-    a value that is not an integer of at least 0.
+    a value that is not an integer of at least 0, or outside of the setting's range.
     Limits: the range of local ports is two settings, `…port_range_min` and `…port_range_max`.
     """
 
@@ -78,6 +87,9 @@ class Sysctls:
             raise _unknown(name)
         if type(value) is not int or value < 0:
             raise InvalidValue(f'sysctl "{name}": expected an integer of at least 0, got {value!r}')
+        least, most = LIMITS.get(name, (value, value))
+        if not least <= value <= most:
+            raise InvalidValue(f'sysctl "{name}": expected {least} to {most}, got {value}')
         self._values[name] = value
         self._on_change(name)
 

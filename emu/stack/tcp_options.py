@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emu.kernel.errors import InvalidValue
-from emu.stack.tcp.congestion import ALGORITHMS
+from emu.stack.tcp.congestion import check_algorithm
 from emu.stack.tcp.settings import TcpSettings
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RECEIVE_BUFFER_MIN = 2304
 SEND_BUFFER_MIN = 4608
 MAXIMUM_SEGMENT_MIN = 88
+KEEPALIVE_TIME_MAX_NS = 32767 * 1_000_000_000
+KEEPALIVE_COUNT_MAX = 127
 
 
 OPTION_NAMES = (
@@ -40,8 +42,8 @@ OPTION_NAMES = (
 class TcpOptions:
     """What can be set on a TCP socket; sockets that a listener accepts inherit it.
 
-    Before `connect` or `listen` everything can be set; what belongs to the SYN (`receive_buffer`, `maximum_segment`)
-    has no effect on an open connection's handshake. None means the namespace's default.
+    Before `connect` or `listen` everything can be set, later what does not belong to the SYN. None means the
+    namespace's default. What cannot be meant raises InvalidValue.
     """
 
     __slots__ = (
@@ -50,16 +52,17 @@ class TcpOptions:
         "_keep_count",
         "_keep_idle_ns",
         "_keep_interval_ns",
+        "_linger_ns",
         "_link",
         "_maximum_segment",
         "_namespace",
         "_no_delay",
+        "_quick_ack",
         "_receive_buffer",
         "_send_buffer",
         "_tos",
         "_ttl",
         "_user_timeout_ns",
-        "linger_ns",
     )
 
     _link: TcpLink | None
@@ -78,8 +81,8 @@ class TcpOptions:
         self._user_timeout_ns = 0
         self._ttl: int | None = None
         self._tos = 0
-        self.linger_ns: int | None = None
-        """SO_LINGER: 0 makes `close` reset the connection; any other value does not change what is sent."""
+        self._quick_ack = True
+        self._linger_ns: int | None = None
 
     # -- how they reach the machine -----------------------------------------------------------------------------------
 
@@ -95,6 +98,8 @@ class TcpOptions:
         connection.sender.no_delay = self._no_delay
         connection.send_buffer = self._send_buffer or 0
         connection.user_timeout_ns = self._user_timeout_ns
+        if not connection.was_established and not self._quick_ack:
+            connection.receiver.acks.interactive = True
         keepalive, settings = connection.keepalive, connection.settings
         keepalive.idle_ns = settings.keepalive_idle_ns if self._keep_idle_ns is None else self._keep_idle_ns
         if self._keep_interval_ns is not None:
@@ -105,7 +110,8 @@ class TcpOptions:
         if not self._keep_alive:
             keepalive.stop()
         elif connection.was_established:
-            keepalive.start(now_ns)
+            if not connection.state.ended:
+                keepalive.start(now_ns)
         else:
             keepalive.enabled = True
 
@@ -128,7 +134,7 @@ class TcpOptions:
 
     @no_delay.setter
     def no_delay(self, value: bool) -> None:
-        self._no_delay = bool(value)
+        self._no_delay = _flag(value, "no_delay")
         self._changed()
         link = self._link
         if link is not None and value and link.connection.was_established:
@@ -142,47 +148,51 @@ class TcpOptions:
 
     @keep_alive.setter
     def keep_alive(self, value: bool) -> None:
-        self._keep_alive = bool(value)
+        self._keep_alive = _flag(value, "keep_alive")
         self._changed()
 
     @property
     def keep_idle_ns(self) -> int | None:
-        """TCP_KEEPIDLE: how long the peer must be silent first."""
+        """TCP_KEEPIDLE: how long the peer must be silent first; at most 32767 s."""
         return self._keep_idle_ns
 
     @keep_idle_ns.setter
     def keep_idle_ns(self, value: int) -> None:
-        self._keep_idle_ns = _positive(value, "keep_idle_ns")
+        self._keep_idle_ns = _positive(value, "keep_idle_ns", KEEPALIVE_TIME_MAX_NS)
         self._changed()
 
     @property
     def keep_interval_ns(self) -> int | None:
-        """TCP_KEEPINTVL: between two questions."""
+        """TCP_KEEPINTVL: between two questions; at most 32767 s."""
         return self._keep_interval_ns
 
     @keep_interval_ns.setter
     def keep_interval_ns(self, value: int) -> None:
-        self._keep_interval_ns = _positive(value, "keep_interval_ns")
+        self._keep_interval_ns = _positive(value, "keep_interval_ns", KEEPALIVE_TIME_MAX_NS)
         self._changed()
 
     @property
     def keep_count(self) -> int | None:
-        """TCP_KEEPCNT: so many questions without an answer end the connection."""
+        """TCP_KEEPCNT: so many questions without an answer end the connection; at most 127."""
         return self._keep_count
 
     @keep_count.setter
     def keep_count(self, value: int) -> None:
-        self._keep_count = _positive(value, "keep_count")
+        self._keep_count = _positive(value, "keep_count", KEEPALIVE_COUNT_MAX)
         self._changed()
 
     @property
     def quick_ack(self) -> bool:
-        """TCP_QUICKACK: whether segments are acknowledged at once; as in Linux only until the connection changes it."""
+        """TCP_QUICKACK: whether segments are acknowledged at once; as in Linux only until the connection changes it.
+
+        Switched off before `connect` it also lets the ACK of the SYN-ACK wait for the first data, 200 ms at most.
+        """
         link = self._link
-        return link is not None and not link.connection.receiver.acks.interactive
+        return self._quick_ack if link is None else not link.connection.receiver.acks.interactive
 
     @quick_ack.setter
     def quick_ack(self, value: bool) -> None:
+        self._quick_ack = _flag(value, "quick_ack")
         link = self._link
         if link is None:
             return
@@ -199,9 +209,7 @@ class TcpOptions:
 
     @congestion.setter
     def congestion(self, value: str) -> None:
-        if value not in ALGORITHMS:
-            known = " or ".join(f'"{name}"' for name in sorted(ALGORITHMS))
-            raise InvalidValue(f"congestion control {value!r}: expected {known}")
+        check_algorithm(value)
         if self._link is not None:
             raise InvalidValue("congestion control: to be chosen before the connection is opened")
         self._congestion = value
@@ -229,13 +237,15 @@ class TcpOptions:
 
     @property
     def maximum_segment(self) -> int | None:
-        """TCP_MAXSEG: a smaller MSS to announce, 88 to 32767; to be set before the connection is opened."""
+        """TCP_MAXSEG: the largest MSS to announce and to send, 88 to 32767; to be set before the connection opens."""
         return self._maximum_segment
 
     @maximum_segment.setter
     def maximum_segment(self, value: int) -> None:
         if type(value) is not int or not MAXIMUM_SEGMENT_MIN <= value <= 32767:
             raise InvalidValue(f"maximum_segment {value!r}: expected {MAXIMUM_SEGMENT_MIN} to 32767 bytes")
+        if self._link is not None:
+            raise InvalidValue("maximum_segment: to be set before the connection is opened")
         self._maximum_segment = value
 
     @property
@@ -249,6 +259,17 @@ class TcpOptions:
             raise InvalidValue(f"user_timeout_ns {value!r}: expected nanoseconds, a whole number >= 0")
         self._user_timeout_ns = value
         self._changed()
+
+    @property
+    def linger_ns(self) -> int | None:
+        """SO_LINGER: 0 makes `close` reset the connection; any other value does not change what is sent."""
+        return self._linger_ns
+
+    @linger_ns.setter
+    def linger_ns(self, value: int | None) -> None:
+        if value is not None and (type(value) is not int or value < 0):
+            raise InvalidValue(f"linger_ns {value!r}: expected nanoseconds, a whole number >= 0, or None")
+        self._linger_ns = value
 
     @property
     def ttl(self) -> int | None:
@@ -275,7 +296,15 @@ class TcpOptions:
         self._changed()
 
 
-def _positive(value: int, name: str) -> int:
+def _positive(value: int, name: str, most: int | None = None) -> int:
     if type(value) is not int or value < 1:
         raise InvalidValue(f"{name} {value!r}: expected a whole number of at least 1")
+    if most is not None and value > most:
+        raise InvalidValue(f"{name} {value!r}: expected at most {most}, as in Linux")
+    return value
+
+
+def _flag(value: bool, name: str) -> bool:
+    if type(value) is not bool:
+        raise InvalidValue(f"{name} {value!r}: expected True or False")
     return value

@@ -122,7 +122,7 @@ class TcpOutput:
         if cpu is None:
             self._device.transmit(frame)
             line = self._line
-            if line is not None and line.per_byte:
+            if payload and line is not None and line.per_byte:
                 self._small_queue.line_entered(line)
         else:
             self._small_queue.cpu_entered()

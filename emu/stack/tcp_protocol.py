@@ -10,6 +10,7 @@ from emu.stack.icmp import DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, IcmpEr
 from emu.stack.interface import RECEIVE_FLOWS_MAX
 from emu.stack.output import Path, build_packet, os_error
 from emu.stack.tcp import time_wait
+from emu.stack.tcp.congestion import check_algorithm
 from emu.stack.tcp.isn import initial_numbers
 from emu.stack.tcp.segment import Segment
 from emu.stack.tcp.seq import MASK
@@ -37,16 +38,15 @@ class Tcp:
     """The TCP of one namespace.
 
     connections: by the bytes of arriving frames that name them. settings: what new connections start with.
-    congestion: the default algorithm of new connections, "cubic" (Linux's tcp_congestion_control). opened: how many
-    connections there have been, tried ones included.
+    opened: how many connections there have been, tried ones included.
     """
 
-    __slots__ = ("_bound", "_listeners", "_random", "_settings", "congestion", "connections", "namespace", "opened")
+    __slots__ = ("_bound", "_congestion", "_listeners", "_random", "_settings", "connections", "namespace", "opened")
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.connections: dict[bytes, TcpLink] = {}
-        self.congestion = "cubic"
+        self._congestion = "cubic"
         self.opened = 0
         self._listeners: dict[int, list[TcpListener]] = {}
         self._bound: dict[int, list[TcpSocket]] = {}
@@ -59,6 +59,16 @@ class Tcp:
         if self._settings is None:
             self._settings = TcpSettings.from_sysctls(self.namespace.sysctl)
         return self._settings
+
+    @property
+    def congestion(self) -> str:
+        """The algorithm of new connections, "cubic" or "reno" (Linux's tcp_congestion_control)."""
+        return self._congestion
+
+    @congestion.setter
+    def congestion(self, name: str) -> None:
+        check_algorithm(name)
+        self._congestion = name
 
     def settings_changed(self) -> None:
         """Read the sysctls again."""
@@ -217,7 +227,10 @@ class Tcp:
             self._send_reset(frame, view, segment)
 
     def _remember(self, interface: Interface, frame: Frame, link: TcpLink) -> None:
-        if not self.namespace.input_chain.is_open or link.connection.state is not State.ESTABLISHED:
+        connection = link.connection
+        if connection.state is not State.ESTABLISHED or not connection.timestamps_on:
+            return
+        if not self.namespace.input_chain.is_open:
             return
         flows = interface.receive_flows
         if len(flows) >= RECEIVE_FLOWS_MAX:

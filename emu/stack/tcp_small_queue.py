@@ -3,8 +3,9 @@
 Source: Linux tcp_small_queue_check(): a socket may have about a millisecond of its data below TCP, two segments at
 least; what follows is sent when some of that has left. So a sender is not its own bottleneck's worst enemy: the queue
 of a slow interface holds a millisecond per connection instead of a thousand packets.
-Limits: the millisecond is counted at the line's rate, where Linux takes the connection's pacing rate; frames that wait
-for the CPU count up to 64 instead. Under CoDel and RED the time is that of a queue of which nothing is dropped.
+Limits: the millisecond is counted at the line's rate, where Linux takes the connection's pacing rate. As many frames
+again may wait for the CPU, 64 where the line has no rate or is not known yet. Under CoDel and RED the time is that of a
+queue of which nothing is dropped.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ class SmallQueue:
     waiting_for_cpu: frames that wait for the CPU.
     """
 
-    __slots__ = ("_kernel", "_leaves", "_link", "_wakes", "waiting_for_cpu")
+    __slots__ = ("_cpu_frames_max", "_kernel", "_leaves", "_link", "_wakes", "waiting_for_cpu")
 
     def __init__(self, link: TcpLink) -> None:
         self._link = link
         self._kernel = link.namespace.kernel
         self._leaves: deque[int] = deque()
         self._wakes = False
+        self._cpu_frames_max = CPU_FRAMES_MAX
         self.waiting_for_cpu = 0
 
     def line_entered(self, line: CableDirection) -> None:
@@ -48,8 +50,10 @@ class SmallQueue:
         leaves.append(leaves_ns)
         count = len(leaves)
         if count >= FRAMES_MIN and not self._wakes:
-            own_ns = count * (leaves_ns - leaves[-2])
-            if own_ns >= QUEUE_NS:
+            frame_ns = leaves_ns - leaves[-2]
+            if frame_ns:
+                self._cpu_frames_max = min(max(QUEUE_NS // frame_ns, FRAMES_MIN), CPU_FRAMES_MAX)
+            if count * frame_ns >= QUEUE_NS:
                 self._link.connection.sender.blocked = True
                 self._wakes = True
                 self._kernel.call_at(leaves[count >> 1], self._wake)
@@ -57,14 +61,14 @@ class SmallQueue:
     def cpu_entered(self) -> None:
         """Note that a frame waits for the CPU."""
         self.waiting_for_cpu += 1
-        if self.waiting_for_cpu >= CPU_FRAMES_MAX:
+        if self.waiting_for_cpu >= self._cpu_frames_max:
             self._link.connection.sender.blocked = True
 
     def cpu_left(self) -> None:
         """Note that the CPU has got to a frame."""
         self.waiting_for_cpu -= 1
         sender = self._link.connection.sender
-        if sender.blocked and not self._wakes and self.waiting_for_cpu <= CPU_FRAMES_MAX >> 1:
+        if sender.blocked and not self._wakes and self.waiting_for_cpu <= self._cpu_frames_max >> 1:
             self._wakes = True
             self._kernel.soon(self._wake)
 

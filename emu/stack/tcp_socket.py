@@ -87,7 +87,7 @@ class TcpSocket(TcpStream):
     def listen(self, backlog: int = 128) -> None:
         """Take connections from now on; backlog: how many may wait to be accepted (at most net.core.somaxconn)."""
         self._check_open()
-        if self._link is not None:
+        if not self._is_unconnected:
             raise os_error(errno.EINVAL)
         if type(backlog) is not int or backlog < 0:
             raise InvalidValue(f"backlog {backlog!r}: expected a whole number of at least 0")
@@ -147,9 +147,12 @@ class TcpSocket(TcpStream):
         destination = ipv4_to_bytes(address)
         if self._is_closed:
             return fail(self._event("nothing"), errno.EBADF)
-        if self._link is not None or self._listener is not None:
-            connected = self._link is not None and self._link.connection.was_established
-            return fail(self._event("nothing"), errno.EISCONN if connected else errno.EALREADY)
+        if self._listener is not None:
+            return fail(self._event("nothing"), errno.EISCONN)
+        link = self._link
+        if link is not None and not self._is_unconnected:
+            return fail(self._event("nothing"), errno.EISCONN if link.connection.was_established else errno.EALREADY)
+        self._closed = None
         if self._connected.triggered:  # an attempt that failed; else somebody may wait for this one already
             self._connected = self._event("")
         event = self._connected
@@ -207,19 +210,27 @@ class TcpSocket(TcpStream):
     # -- closing ------------------------------------------------------------------------------------------------------
 
     def shutdown(self, how: str = "write") -> None:
-        """End one direction or both: "write" sends a FIN after the data, "read" makes `recv` return b"".
+        """End one direction or both: "write" sends a FIN after the data, "read" makes `recv` return b"" at once.
+
+        As in Linux, what arrives after "read" is still taken and `recv` returns it; after "both" a reset answers it. A
+        connection that is being opened is given up (ECONNRESET), and a listener stops listening unless it is "write".
 
         Raises OSError ENOTCONN without a connection, InvalidValue for another word.
         """
         if how not in SHUTDOWNS:
             raise InvalidValue(f'shutdown: {how!r}: expected "read", "write" or "both"')
         self._check_open()
+        if self._listener is not None:
+            if how != "write":
+                self._stop_listening()
+                self._fail_readers(errno.EINVAL)
+            return
         link = self._link
         if link is None or link.connection.state.ended:
             raise os_error(errno.ENOTCONN)
         if how != "write":
             link.connection.read_shut = True
-        if how != "read":
+        if how != "read" or link.connection.state is State.SYN_SENT:
             self._run(self._shutdown_charged)
         else:
             link.settle()
@@ -227,7 +238,8 @@ class TcpSocket(TcpStream):
     def _shutdown_charged(self, _: object) -> None:
         link = self._link
         if link is not None:
-            self._flush_writers(link)
+            if link.connection.state is not State.SYN_SENT:
+                self._flush_writers(link)
             link.connection.shutdown_write(self._kernel.now)
             link.settle()
 
@@ -266,17 +278,20 @@ class TcpSocket(TcpStream):
     def _give_up(self) -> None:
         """Nobody holds the socket any more: who still waits for it fails, and its port is free."""
         self._is_closed = True
-        self._fail_readers()
+        self._fail_readers(errno.EBADF)
         if self._link is not None and not self._connected.triggered:
             fail(self._connected, errno.EBADF)
         self._release_port()
 
-    def _release_port(self) -> None:
+    def _stop_listening(self) -> None:
         listener = self._listener
         if listener is not None:
             self._namespace.tcp.stop_listening(listener)
             self._listener = None
             listener.close(self._kernel.now)
+
+    def _release_port(self) -> None:
+        self._stop_listening()
         if self._port:
             self._namespace.tcp.unbind(self, self._port)
             self._port = 0

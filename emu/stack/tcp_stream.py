@@ -136,10 +136,11 @@ class TcpStream(TcpOptions):
             raise InvalidValue(f"recv: size {size!r}: expected a number of bytes of at least 1")
         if self._is_closed:
             return fail(event, errno.EBADF)
-        if self._link is None:
+        if self._is_unconnected:
             return fail(event, errno.ENOTCONN)
         self._readers.append((event, size))
-        if len(self._readers) == 1 and not self._wake_pending and self._is_readable(self._link):
+        link = self._link
+        if len(self._readers) == 1 and not self._wake_pending and link is not None and self._is_readable(link):
             cpu = self._namespace.cpu
             if cpu is not None:
                 cpu.queue(self._charge, self._namespace.cost_socket_receive_ns)
@@ -178,7 +179,7 @@ class TcpStream(TcpOptions):
             connection = link.connection
             if connection.receiver.unread:
                 event.succeed(connection.read(size, self._kernel.now))
-            elif self._error:
+            elif self._error and not connection.receiver.fin_taken:  # after a FIN only sending tells of a reset
                 number, self._error = self._error, 0
                 event.fail(os_error(number))
                 event.defused = True
@@ -203,7 +204,7 @@ class TcpStream(TcpOptions):
                 self._serve_writers()
             elif state is not State.CLOSED or self._connected.triggered:
                 self._fail_writers()
-        if self._readers and not self._wake_pending and self._is_readable(link):
+        if self._readers and not self._wake_pending and (connection.receiver.unread or self._is_readable(link)):
             if self._namespace.cpu is None:
                 self._serve_readers(link)
             else:
@@ -235,11 +236,20 @@ class TcpStream(TcpOptions):
             link.connection.write(writer.data[writer.offset :], now_ns)
             writer.event.succeed(len(writer.data))
 
-    def _fail_readers(self) -> None:
+    def _fail_readers(self, number: int) -> None:
         while self._readers:
             event, _ = self._readers.popleft()
             if not event.triggered:
-                fail(event, errno.EBADF)
+                fail(event, number)
+
+    @property
+    def _is_unconnected(self) -> bool:
+        """Whether there is no connection: none was asked for, or the attempt failed (it may be tried again)."""
+        link = self._link
+        if link is None:
+            return True
+        connection = link.connection
+        return self._connected.triggered and connection.state is State.CLOSED and not connection.was_established
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 

@@ -121,6 +121,13 @@ def test_a_port_that_is_listened_on_twice_is_an_error_as_in_linux():
         web.tcp_listen(80)
 
 
+def test_a_listener_that_is_refused_leaves_its_port_free():
+    _, web, _ = two_containers()
+    with pytest.raises(InvalidValue, match="backlog -1"):
+        web.tcp_listen(80, backlog=-1)
+    web.tcp_listen(80)
+
+
 def test_a_waiting_program_says_what_it_waits_for():
     net, _, db = two_containers()
     listener = db.tcp_listen(80)

@@ -568,8 +568,13 @@ def test_an_impossible_port_is_refused(port):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("ttl", 0), ("tos", 256), ("congestion", "vegas"), ("maximum_segment", 20), ("keep_count", 0), ("send_buffer", 0)],
-)
+    [
+        ("ttl", 0), ("tos", 256), ("congestion", "vegas"), ("congestion", ["reno"]), ("maximum_segment", 20),
+        ("keep_count", 0), ("keep_count", 128), ("keep_idle_ns", 32768 * SECOND), ("keep_interval_ns", 1.5),
+        ("send_buffer", 0), ("linger_ns", -1), ("linger_ns", "1s"), ("no_delay", "yes"), ("keep_alive", 1),
+        ("quick_ack", None), ("user_timeout_ns", "1s"),
+    ],
+)  # fmt: skip
 def test_an_impossible_option_is_refused(option, value):
     _, h1, _ = two_hosts()
     with pytest.raises(InvalidValue, match="expected"):
@@ -634,6 +639,169 @@ def test_the_tcp_of_a_namespace_has_the_default_congestion_control_of_linux():
     _, h1, _ = two_hosts()
     assert isinstance(h1.tcp, Tcp)
     assert h1.tcp.congestion == "cubic"
+
+
+def test_the_congestion_control_of_a_namespace_is_what_new_connections_get():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+    h1.tcp.congestion = "reno"
+    with pytest.raises(InvalidValue, match='congestion control \'bbr\': expected "cubic" or "reno"'):
+        h1.tcp.congestion = "bbr"
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        return socket.info().congestion
+
+    assert run(world, client()) == ["reno"]
+
+
+def test_what_belongs_to_the_syn_is_not_changed_any_more_when_it_has_left():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+    socket = h1.tcp_socket()
+    socket.connect(H2, 80)
+    with pytest.raises(InvalidValue, match="before the connection is opened"):
+        socket.maximum_segment = 500
+    with pytest.raises(InvalidValue, match="before the connection is opened"):
+        socket.congestion = "reno"
+
+
+@pytest.mark.parametrize("how", ["read", "write", "both"])
+def test_a_shutdown_while_the_connection_is_being_opened_gives_it_up(how):
+    world, h1, h2 = two_hosts()
+    h2.device("eth0").set_down()
+    socket = h1.tcp_socket()
+    failed = []
+
+    def wait(event):
+        try:
+            yield event
+        except OSError as error:
+            failed.append(error.errno)
+
+    world.kernel.spawn(wait(socket.connect(H2, 80)))
+    world.kernel.spawn(wait(socket.send(b"early")))
+    world.at(SECOND, lambda: socket.shutdown(how))
+    world.run()
+    assert failed == [errno.ECONNRESET, errno.EPIPE]
+    assert (socket.state, h1.tcp.connections) == ("CLOSED", {})
+
+
+def test_a_socket_whose_connection_was_refused_can_connect_again():
+    world, h1, h2 = two_hosts()
+
+    def client():
+        socket = h1.tcp_socket()
+        try:
+            yield socket.connect(H2, 80)
+        except ConnectionRefusedError:
+            serve(world, h2, program=echo)
+        yield socket.connect(H2, 80)
+        yield socket.send(b"again")
+        answer = yield socket.recv()
+        socket.close()
+        yield socket.closed
+        return answer
+
+    assert run(world, client()) == [b"again"]
+
+
+def test_after_a_shutdown_of_reading_recv_waits_no_more_but_returns_what_is_there():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        socket.shutdown("read")
+        nothing = yield socket.recv()
+        yield socket.send(b"still there?")
+        yield world.kernel.timeout(SECOND)
+        answer = yield socket.recv()
+        return nothing, answer, (yield socket.recv())
+
+    assert run(world, client()) == [(b"", b"still there?", b"")]
+
+
+def test_after_a_shutdown_of_both_directions_data_is_answered_by_a_reset():
+    world, h1, h2 = two_hosts()
+    failed = []
+
+    def late(connection):
+        yield world.kernel.timeout(SECOND)
+        yield connection.send(b"too late")
+        yield world.kernel.timeout(SECOND)
+        assert (yield connection.recv()) == b""  # the FIN came before the reset
+        assert (yield connection.recv()) == b""
+        try:
+            yield connection.send(b"?")
+        except OSError as error:
+            failed.append(error.errno)
+
+    serve(world, h2, program=late)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        socket.shutdown("both")
+        yield socket.closed
+
+    run(world, client())
+    assert flags(world).endswith("<P. >R.")
+    assert failed == [errno.EPIPE]
+
+
+def test_a_connection_without_timestamps_never_takes_the_receive_paths_short_way():
+    world, h1, h2 = two_hosts()
+    h1.sysctl["net.ipv4.tcp_timestamps"] = 0
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        yield socket.send(bytes(20_000))
+        got = 0
+        while got < 20_000:
+            got += len((yield socket.recv()))
+        return len(h2.receive_flows), len(h1.receive_flows)
+
+    assert run(world, client()) == [(0, 0)]
+
+
+def test_keepalive_that_is_set_in_time_wait_asks_nobody():
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        yield socket.connect(H2, 80)
+        socket.shutdown("write")
+        yield socket.closed
+        assert socket.state == "TIME_WAIT"
+        socket.keep_idle_ns = SECOND
+        socket.keep_alive = True
+
+    run(world, client())
+    world.run(until=world.kernel.now + 100 * SECOND)
+    assert not h1.tcp.connections
+
+
+def test_quick_acks_can_be_switched_off_before_the_connection_is_opened():
+    """The ACK of the SYN-ACK then rides on the first data."""
+    world, h1, h2 = two_hosts()
+    serve(world, h2, program=echo)
+
+    def client():
+        socket = h1.tcp_socket()
+        socket.quick_ack = False
+        yield socket.connect(H2, 80)
+        yield world.kernel.timeout(SECOND // 50)
+        yield socket.send(b"x")
+        yield socket.recv()
+
+    run(world, client())
+    assert [len(view.payload) for *_, view in segments(world)][:3] == [0, 0, 1]
 
 
 def test_a_syn_with_fin_is_not_answered():

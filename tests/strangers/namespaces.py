@@ -142,6 +142,11 @@ class Segment:
         run("ip", "-n", self._stranger, "address", "add", f"{address}/32", "dev", "lo")
         run("ip", "-n", self._stranger, "route", "add", f"{address}/24".rsplit(".", 1)[0] + ".0/24", "dev", STRANGER)
 
+    def within_stranger(self, work: Callable[[], Result]) -> Result:
+        """Do something at the stranger's end, which has a loopback interface then."""
+        run("ip", "-n", self._stranger, "link", "set", "lo", "up")
+        return within(self._stranger, work)
+
     @property
     def addresses(self) -> list[str]:
         """The stranger's IPv4 addresses, with prefix length."""

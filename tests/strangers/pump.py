@@ -14,7 +14,7 @@ from emu.traffic.dhcp_frames import Received, is_udp_to, read_frame
 from emu.wire.address import ipv4_to_text
 from emu.wire.dhcp import TYPE_NAMES, DhcpMessage
 from emu.wire.frame import Frame
-from tests.stack.world import SECOND
+from tests.stack.world import SECOND, World
 from tests.strangers.namespaces import Segment
 from tests.traffic.dhcp_lan import DhcpLan
 
@@ -28,21 +28,22 @@ Said = tuple[int, str, str, DhcpMessage]
 
 
 class PumpDevice(NetDevice):
-    """A device that sends into a packet socket; what comes out of the socket is handed in by `wait`."""
+    """A device that sends into a packet socket after a delay; what comes out of the socket is handed in by `wait`."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_delay_ns", "_socket")
 
     kind = "pump"
     can_be_port = True
 
-    def __init__(self, lan: DhcpLan, opened: socket.socket) -> None:
-        super().__init__(lan.world.kernel, "pump0", lan.world.mac())
+    def __init__(self, world: World, opened: socket.socket, delay_ns: int = DELAY_NS) -> None:
+        super().__init__(world.kernel, "pump0", world.mac())
         self._socket = opened
+        self._delay_ns = delay_ns
 
     def transmit(self, frame: Frame, /) -> bool:
         if self.tap is not None:
             self.tap(self.kernel.now, frame, DIRECTION_OUT)
-        self.kernel.call_later(DELAY_NS, self._socket.send, frame.data)
+        self.kernel.call_later(self._delay_ns, self._socket.send, frame.data)
         return True
 
     def wait(self, timeout_ns: int | None) -> list[tuple[Callable[[Any], object], Any]]:
@@ -70,7 +71,7 @@ class PacedLan(DhcpLan):
         super().__init__(**options)
         assert segment.socket is not None, "the segment has not been entered"
         self.segment = segment
-        self.pump = PumpDevice(self, segment.socket)
+        self.pump = PumpDevice(self.world, segment.socket)
         self.host.add_device(self.pump)
         self.bridge.add_port(self.pump)
         self.pump.set_up()

@@ -82,6 +82,12 @@ class AckPolicy:
         self.timeout_ns = self._min_ns
         self.scheduled = True
 
+    def wait_for_data(self, now_ns: int, window: int, segment_size: int) -> None:
+        """Let the acknowledgment of a SYN-ACK ride on the first data, because TCP_QUICKACK was switched off before."""
+        self.something_is_wrong(window, segment_size)
+        self.deadline_ns = now_ns + self._max_ns
+        self._set_ns = now_ns
+
     def delay(self, now_ns: int, srtt_ns: int) -> bool:
         """Let the acknowledgment wait; True when the timer is so close that it is better sent now."""
         wait_ns = self.timeout_ns

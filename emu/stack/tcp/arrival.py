@@ -64,6 +64,8 @@ def _is_acceptable(connection: Connection, segment: Segment, now_ns: int) -> boo
     limit = (rcv_nxt + receiver.window.remaining(rcv_nxt)) & MASK
     if seq_lt(segment.end, receiver.window.left_edge) or seq_lt(limit, segment.sequence):
         if flags & RST:
+            if _is_reset_before_fin(connection, segment):
+                connection.was_reset()
             return False
         if flags & SYN and connection.state is not State.SYN_RECEIVED:
             connection.challenge(now_ns)
@@ -120,13 +122,20 @@ def _answer_unacceptable(connection: Connection, segment: Segment, now_ns: int) 
 
 
 def _take_reset(connection: Connection, segment: Segment, now_ns: int) -> None:
-    """Believe a RST at exactly the expected number, or at the end of what was SACKed; challenge any other one."""
+    """Believe a RST at exactly the expected number, or at the end of all that was SACKed; challenge any other one."""
     receiver = connection.receiver
-    expected = [receiver.rcv_nxt, *(right for _, right in receiver.out_of_order.blocks)]
-    if segment.sequence in expected:
+    rcv_nxt = receiver.rcv_nxt
+    ends = [(right - rcv_nxt) & MASK for _, right in receiver.out_of_order.blocks]
+    if (segment.sequence - rcv_nxt) & MASK in (0, max(ends, default=0)) or _is_reset_before_fin(connection, segment):
         connection.was_reset()
     else:
         connection.challenge(now_ns)
+
+
+def _is_reset_before_fin(connection: Connection, segment: Segment) -> bool:
+    """Tell whether this is the RST of a peer that does not count its own FIN, as some do (Linux's tcp_reset_check)."""
+    has_ended = connection.state in (State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING)
+    return has_ended and segment.sequence == (connection.receiver.rcv_nxt - 1) & MASK
 
 
 def _is_answer_to_simultaneous_open(connection: Connection, segment: Segment) -> bool:
@@ -223,8 +232,9 @@ def _take_data(connection: Connection, segment: Segment, now_ns: int) -> None:
         if seq_leq(segment.end, receiver.rcv_nxt):  # a repeated FIN; beyond it there can be nothing
             receiver.take(segment.sequence, segment.payload, is_fin, False, now_ns, connection.rtt.rto_ns)
         return
-    if connection.orphaned and segment.payload and seq_lt(receiver.rcv_nxt, (segment.end - is_fin) & MASK):
-        connection.abort(now_ns, error=errno.ECONNRESET)  # nobody will ever read it
+    nobody_reads = connection.orphaned or (connection.read_shut and state is not State.ESTABLISHED)
+    if nobody_reads and segment.payload and seq_lt(receiver.rcv_nxt, (segment.end - is_fin) & MASK):
+        connection.abort(now_ns, error=errno.ECONNRESET)  # RFC 9293, 3.6; Linux queues it as long as we may still send
         return
     if connection.ecn_active:
         _take_congestion_mark(connection, segment)
@@ -234,8 +244,6 @@ def _take_data(connection: Connection, segment: Segment, now_ns: int) -> None:
             receiver.window.measure_round_trip(segment.timestamp_echo, age_ns)
     push = segment.flags & PSH != 0
     receiver.take(segment.sequence, segment.payload, is_fin, push, now_ns, connection.rtt.rto_ns)
-    if connection.read_shut:
-        receiver.discard()
     if receiver.fin_taken:
         _take_fin(connection, now_ns)
 

@@ -11,6 +11,7 @@ import errno
 from emu.stack.tcp import arrival, expiry, opening, time_wait
 from emu.stack.tcp.challenge_ack import ChallengeAcks
 from emu.stack.tcp.congestion import make as make_congestion_control
+from emu.stack.tcp.emission import Emission
 from emu.stack.tcp.handshake import Handshake
 from emu.stack.tcp.keepalive import Keepalive
 from emu.stack.tcp.offload import OffloadingSender
@@ -18,16 +19,14 @@ from emu.stack.tcp.receive import Receiver
 from emu.stack.tcp.receive_window import ReceiveWindow
 from emu.stack.tcp.recovery import LossRecovery
 from emu.stack.tcp.rtt import RttEstimator
-from emu.stack.tcp.segment import ECN_CAPABLE, PLAIN, RESET, RETRANSMISSION, Emit, Segment
+from emu.stack.tcp.segment import Emit, Segment
 from emu.stack.tcp.send import Sender
 from emu.stack.tcp.seq import MASK
 from emu.stack.tcp.settings import TcpSettings
 from emu.stack.tcp.state import TRANSITIONS, Happening, State
 from emu.stack.tcp.timers import NEVER, expiry_ns
-from emu.wire.tcp import ACK, CWR, ECE, RST
-from emu.wire.tcp_options import TIMESTAMPS_LENGTH, segment_options
+from emu.wire.tcp_options import TIMESTAMPS_LENGTH
 
-MS = 1_000_000
 HEADERS_LENGTH = 40
 PACKET_MAX = 65535
 """`lo` has an MTU of 65536, which no IPv4 packet can have."""
@@ -35,49 +34,42 @@ SEND_BUFFER = 87040
 """What the send buffer holds at least, in bytes of data."""
 
 
-class Connection:
+class Connection(Emission):
     """A TCP connection, from the first SYN to the end of TIME-WAIT.
 
     settings: its tunables. iss, timestamp_offset: where its numbers begin. mtu: of the path, in bytes.
-    maximum_segment: a smaller MSS to announce (TCP_MAXSEG). congestion: "cubic" or "reno". send_raw: takes what it
-    sends (see `segment.Emit`). offload: several segments may go to it as one, for the hardware to cut.
+    maximum_segment: the largest MSS to announce and to send, None for what the path carries (TCP_MAXSEG).
+    congestion: "cubic" or "reno". send_raw: takes what it sends (see `segment.Emit`). offload: several segments may go
+    to it as one, for the hardware to cut.
 
     state, error: where it stands, and the errno that ended it (0: none). soft_error: what ICMP said meanwhile.
-    orphaned: the program has closed it. sender, receiver, rtt: its parts.
+    orphaned: the program has closed it. read_shut: it reads no more; as in Linux, what arrives is taken all the same
+    until it has nothing to send either. sender, receiver, rtt: its parts.
     """
 
     __slots__ = (
         "advertised_mss",
-        "challenges",
         "congestion_name",
-        "echoes_congestion",
-        "ecn_active",
         "error",
         "handshake",
         "iss",
         "keepalive",
         "linger_deadline_ns",
+        "maximum_segment",
         "mtu",
         "orphaned",
         "paws_rejected",
         "peer_mss",
         "progress_ns",
         "read_shut",
-        "receiver",
         "rtt",
         "segments_received",
-        "segments_sent",
         "send_buffer",
-        "send_raw",
-        "sender",
         "settings",
         "soft_error",
         "state",
         "timeouts",
         "timeouts_after_ns",
-        "timestamp_offset",
-        "timestamps_on",
-        "ts_recent",
         "ts_recent_ns",
         "user_timeout_ns",
         "was_established",
@@ -102,8 +94,8 @@ class Connection:
         self.send_raw = send_raw
         self.congestion_name = congestion
         self.advertised_mss = min(mtu, PACKET_MAX) - HEADERS_LENGTH
-        if maximum_segment is not None:
-            self.advertised_mss = min(self.advertised_mss, maximum_segment)
+        self.maximum_segment = PACKET_MAX if maximum_segment is None else maximum_segment
+        self.advertised_mss = min(self.advertised_mss, self.maximum_segment)
         self.peer_mss = 536
         self.timestamp_offset = timestamp_offset
         self.timestamps_on = settings.timestamps
@@ -271,7 +263,7 @@ class Connection:
     def shutdown_write(self, now_ns: int) -> None:
         """The program has no more to send: a FIN follows the data."""
         if self.state is State.SYN_SENT:
-            self.end()
+            self.end(0 if self.orphaned else errno.ECONNRESET)
         elif self.state is State.SYN_RECEIVED:
             self.sender.fin_wanted = True  # it goes out as soon as the connection is open
         elif self.state.may_send:
@@ -294,12 +286,6 @@ class Connection:
         if self.state not in (State.CLOSED, State.SYN_SENT, State.TIME_WAIT):
             self.send_reset(now_ns)
         self.end(error)
-
-    def send_reset(self, now_ns: int) -> None:
-        """Send a RST with our next sequence number."""
-        receiver = self.receiver
-        window = receiver.window.offer(receiver.rcv_nxt)
-        self._send(self.sender.snd_nxt, ACK | RST, window, b"", RESET, now_ns)
 
     def end(self, error: int = 0) -> None:
         """Be gone."""
@@ -364,64 +350,6 @@ class Connection:
     def timer(self, now_ns: int) -> None:
         """Do what is due."""
         expiry.expire(self, now_ns)
-
-    # -- sending ------------------------------------------------------------------------------------------------------
-
-    def timestamp(self, now_ns: int) -> int:
-        """Return the value of our millisecond clock."""
-        return (now_ns // MS + self.timestamp_offset) & MASK
-
-    def echo_age_ns(self, segment: Segment, now_ns: int) -> int | None:
-        """Return how long ago the timestamp that a segment echoes was sent; None when that cannot be told."""
-        echo = segment.timestamp_echo
-        if not echo or not self.timestamps_on:
-            return None
-        age_ms = (self.timestamp(now_ns) - echo) & MASK
-        return age_ms * MS if age_ms < 0x80000000 else None
-
-    def emit_segment(self, sequence: int, flags: int, payload: bytes, kind: int, now_ns: int) -> None:
-        """Send a segment with the current acknowledgment and window."""
-        receiver = self.receiver
-        rcv_nxt = receiver.rcv_nxt
-        acks = receiver.acks
-        window = receiver.window.offer(rcv_nxt)
-        if acks.scheduled or acks.quick:
-            acks.acknowledged()
-        if self.ecn_active:
-            if self.echoes_congestion:
-                flags |= ECE
-            if kind == ECN_CAPABLE and self.sender.recovery.cwr_pending:
-                flags |= CWR
-                self.sender.recovery.cwr_pending = False
-        if receiver.out_of_order.blocks or receiver.duplicate is not None or not self.timestamps_on:
-            self._send(sequence, flags, window, payload, kind, now_ns)
-            return
-        self.segments_sent += 1
-        timestamp = (now_ns // MS + self.timestamp_offset) & MASK
-        self.send_raw(sequence, rcv_nxt, flags, window, timestamp, self.ts_recent, b"", payload, kind)
-
-    def _send(self, sequence: int, flags: int, window: int, payload: bytes, kind: int, now_ns: int) -> None:
-        """Send a segment that needs its options written out."""
-        self.segments_sent += 1
-        receiver = self.receiver
-        timestamp, stamps = -1, None
-        if self.timestamps_on:
-            timestamp = self.timestamp(now_ns)
-            stamps = (timestamp, self.ts_recent)
-        blocks = () if kind in (RETRANSMISSION, RESET) and payload else receiver.sack_blocks(self.timestamps_on)
-        options = segment_options(stamps, blocks)
-        if stamps is not None and not blocks:
-            options = b""
-        self.send_raw(sequence, receiver.rcv_nxt, flags, window, timestamp, self.ts_recent, options, payload, kind)
-
-    def send_ack(self, now_ns: int) -> None:
-        """Send an acknowledgment."""
-        self.emit_segment(self.sender.snd_nxt, ACK, b"", PLAIN, now_ns)
-
-    def challenge(self, now_ns: int) -> None:
-        """Send a challenge ACK, unless one was sent just now (RFC 5961, section 7)."""
-        if self.challenges.allows(now_ns):
-            self.send_ack(now_ns)
 
     def __repr__(self) -> str:
         return f"<Connection {self.state.value} una {self.sender.snd_una} nxt {self.receiver.rcv_nxt}>"

@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from emu.stack.tcp.recovery_core import TimerAction
-from emu.stack.tcp.state import State
+from emu.stack.tcp.state import Happening, State
 
 if TYPE_CHECKING:
     from emu.stack.tcp.connection import Connection
@@ -20,7 +20,7 @@ def expire(connection: Connection, now_ns: int) -> None:
     if connection.handshake.deadline_ns <= now_ns and not connection.handshake.repeat(now_ns):
         connection.end(connection.soft_error or errno.ETIMEDOUT)
     if connection.linger_deadline_ns <= now_ns:
-        connection.end()
+        connection.move(Happening.TIME_IS_UP, now_ns)
     if not connection.was_established or connection.state.ended:
         return
     receiver, sender = connection.receiver, connection.sender

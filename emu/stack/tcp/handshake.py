@@ -165,7 +165,7 @@ class Handshake:
         sender = connection.sender
         sender.window_scale = segment.window_scale or 0 if self.scaling else 0
         peer_mss = max(segment.maximum_segment or DEFAULT_SEGMENT, SMALLEST_MSS)
-        connection.peer_mss = peer_mss
+        connection.peer_mss = min(peer_mss, connection.maximum_segment)
         connection.choose_path_mss()
         rcv_nxt = (segment.sequence + 1) & MASK  # data and FIN of a SYN are not taken, and so come again
         connection.receiver.begin(rcv_nxt, sack=self.sack, peer_mss=sender.path_mss, now_ns=now_ns)

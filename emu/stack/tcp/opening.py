@@ -46,7 +46,11 @@ def arrive_in_syn_sent(connection: Connection, segment: Segment, now_ns: int) ->
         connection.start_recovery()
         connection.become_established(segment, now_ns)
         connection.progress_ns = now_ns
-        connection.send_ack(now_ns)
+        receiver = connection.receiver
+        if receiver.acks.interactive:
+            receiver.acks.wait_for_data(now_ns, receiver.window.offered, receiver.window.segment_size)
+        else:
+            connection.send_ack(now_ns)
         sender.output(now_ns)
         return False
     answer_syn(connection, segment, now_ns)

@@ -43,7 +43,7 @@ def take_ordinary_segment(
     size = len(payload)
     receive_window = receiver.window
     if size:
-        if size > receive_window.offered - ((sequence - receive_window.left_edge) & MASK) or connection.read_shut:
+        if size > receive_window.offered - ((sequence - receive_window.left_edge) & MASK):
             return False
     elif not acked:
         return False

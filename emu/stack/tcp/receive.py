@@ -202,12 +202,6 @@ class Receiver:
         self.window.read(self.received - self.unread, now_ns)
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
-    def discard(self) -> None:
-        """Throw away what nobody will read."""
-        self._chunks.clear()
-        self._first_offset = self.unread = 0
-        self.window.memory = 0
-
     # -- acknowledgments ----------------------------------------------------------------------------------------------
 
     def must_acknowledge(self, now_ns: int, srtt_ns: int) -> bool:

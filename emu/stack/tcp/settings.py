@@ -39,6 +39,34 @@ SYSCTLS: dict[str, int] = {
 integers; what has no entry here has no effect. Before Linux 6.5 `tcp_syn_linear_timeouts` was what 0 is now: SYNs are
 repeated after 1, 3, 7, 15, 31 s (FACT 43)."""
 
+LIMITS: dict[str, tuple[int, int]] = {
+    "net.ipv4.tcp_abort_on_overflow": (0, 1),
+    "net.ipv4.tcp_dsack": (0, 1),
+    "net.ipv4.tcp_early_retrans": (0, 4),
+    "net.ipv4.tcp_ecn": (0, 2),
+    "net.ipv4.tcp_frto": (0, 2),
+    "net.ipv4.tcp_keepalive_intvl": (1, 32767),
+    "net.ipv4.tcp_keepalive_probes": (1, 127),
+    "net.ipv4.tcp_keepalive_time": (1, 32767),
+    "net.ipv4.tcp_moderate_rcvbuf": (0, 1),
+    "net.ipv4.tcp_orphan_retries": (0, 255),
+    "net.ipv4.tcp_recovery": (0, 1),
+    "net.ipv4.tcp_reordering": (1, 300),
+    "net.ipv4.tcp_retries2": (0, 255),
+    "net.ipv4.tcp_rmem_default": (2304, 1 << 30),
+    "net.ipv4.tcp_rmem_max": (2304, 1 << 30),
+    "net.ipv4.tcp_sack": (0, 1),
+    "net.ipv4.tcp_slow_start_after_idle": (0, 1),
+    "net.ipv4.tcp_syn_linear_timeouts": (0, 127),
+    "net.ipv4.tcp_syn_retries": (1, 127),
+    "net.ipv4.tcp_synack_retries": (0, 255),
+    "net.ipv4.tcp_timestamps": (0, 1),
+    "net.ipv4.tcp_window_scaling": (0, 1),
+    "net.ipv4.tcp_wmem_max": (4608, 1 << 30),
+}
+"""The least and the most that a setting may be: what Linux allows, less the values whose meaning is not built here
+(AccECN, timestamps without an offset, RACK's flags), and no buffer smaller than a socket's smallest."""
+
 
 class Readable(Protocol):
     """What settings are read from: a mapping of sysctl names to integers."""
@@ -117,7 +145,7 @@ class TcpSettings:
             send_buffer_max=value("wmem_max"),
             invalid_ratelimit_ns=value("invalid_ratelimit") * MS,
             reordering=value("reordering"),
-            tail_loss_probe=bool(value("early_retrans")),
+            tail_loss_probe=value("early_retrans") >= 3,
             rack=bool(value("recovery") & 1),
             frto=bool(value("frto")),
             slow_start_after_idle=bool(value("slow_start_after_idle")),

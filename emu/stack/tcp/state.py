@@ -38,7 +38,7 @@ class Happening(Enum):
     CLOSED_BY_PROGRAM = "the program has no more to send"
     FIN_ARRIVED = "a FIN arrived"
     FIN_ACKNOWLEDGED = "our FIN was acknowledged"
-    TIME_IS_UP = "twice the maximum segment lifetime has passed"
+    TIME_IS_UP = "it lingered in TIME-WAIT, or in FIN-WAIT-2 without a program, for a minute"
 
 
 TRANSITIONS: dict[tuple[State, Happening], State] = {
@@ -52,6 +52,7 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
     (State.FIN_WAIT_1, Happening.FIN_ACKNOWLEDGED): State.FIN_WAIT_2,
     (State.FIN_WAIT_1, Happening.FIN_ARRIVED): State.CLOSING,
     (State.FIN_WAIT_2, Happening.FIN_ARRIVED): State.TIME_WAIT,
+    (State.FIN_WAIT_2, Happening.TIME_IS_UP): State.CLOSED,
     (State.CLOSING, Happening.FIN_ACKNOWLEDGED): State.TIME_WAIT,
     (State.CLOSE_WAIT, Happening.CLOSED_BY_PROGRAM): State.LAST_ACK,
     (State.LAST_ACK, Happening.FIN_ACKNOWLEDGED): State.CLOSED,

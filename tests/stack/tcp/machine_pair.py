@@ -24,11 +24,13 @@ MS = 1_000_000
 class WireTraits:
     """What the wire does to a segment, with which probability; what is corrupted is dropped by the checksum.
 
-    lose_every: of the client's data every so manieth segment is lost, counting retransmissions, too.
+    lose_every: of the client's data every so manieth segment is lost, counting retransmissions, too. lose_spread: by
+        which share of that it may be an earlier or a later one.
     """
 
     loss: float = 0.0
     lose_every: int = 0
+    lose_spread: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
     delay_ns: int = 5 * MS
@@ -69,7 +71,8 @@ class MachinePair:
         self._count = 0
         self._line_free = [0, 0]
         self.sent = [0, 0]
-        self._data_sent = 0
+        self._data_sent = self._losses = 0
+        self._next_loss = traits.lose_every
         self._opened = False
         self.finished_ns = 0
         self.programs = [Program(data, lazy) for data in outgoing]
@@ -169,7 +172,10 @@ class MachinePair:
         self._line_free[side] = leaves
         if traits.lose_every and not side and payload:
             self._data_sent += 1
-            if self._data_sent % traits.lose_every == 0:
+            if self._data_sent == self._next_loss:
+                self._losses += 1
+                spread = round(traits.lose_every * traits.lose_spread)
+                self._next_loss = (self._losses + 1) * traits.lose_every + random.randint(-spread, spread)
                 return
         for _ in range(2 if random.random() < traits.duplicate else 1):
             if random.random() >= traits.loss:

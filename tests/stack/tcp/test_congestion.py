@@ -18,7 +18,7 @@ SECOND = 1_000_000_000
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidValue, match='unknown congestion control "bbr": expected "cubic" or "reno"'):
+    with pytest.raises(InvalidValue, match='congestion control \'bbr\': expected "cubic" or "reno"'):
         congestion.make("bbr", MSS)
 
 

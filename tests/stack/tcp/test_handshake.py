@@ -147,6 +147,28 @@ def test_a_maximum_segment_of_the_socket_is_announced():
     opened(maximum_segment=1200).recv("S", mss=1200)
 
 
+def test_a_maximum_segment_of_the_socket_also_bounds_what_it_sends():
+    tcp = established(maximum_segment=1200)
+    tcp.write(5000)
+    assert tcp.recv(".").length == 1188
+
+
+def test_with_quick_acks_switched_off_the_ack_that_opens_the_connection_waits_for_data():
+    tcp = connecting()
+    tcp.connection.receiver.acks.interactive = True
+    tcp.send("S.", seq=0, ack=1, at=ms(10))
+    tcp.recv_nothing(until=ms(50))
+    tcp.write(b"hello")
+    tcp.recv("P.", seq=1, ack=1, payload=b"hello", at=ms(50))
+
+
+def test_with_quick_acks_switched_off_the_ack_that_opens_the_connection_waits_for_200_ms_at_most():
+    tcp = connecting()
+    tcp.connection.receiver.acks.interactive = True
+    tcp.send("S.", seq=0, ack=1, at=ms(10))
+    tcp.recv(".", seq=1, ack=1, at=ms(210))
+
+
 def test_a_window_scale_above_14_counts_as_14():
     tcp = connecting()
     tcp.send("S.", seq=0, ack=1, wscale=200)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.stack.tcp.language import close_wait, established, fin_wait_1, fin_wait_2, ms
+from tests.stack.tcp.language import close_wait, closing, established, fin_wait_1, fin_wait_2, last_ack, ms
 
 
 def test_a_reset_with_exactly_the_expected_number_ends_the_connection():
@@ -46,6 +46,25 @@ def test_a_reset_at_the_end_of_what_was_sacked_is_believed():
     tcp.recv(".", sack=[(101, 201)])
     tcp.send("R", seq=201)
     assert tcp.state == "CLOSED"
+
+
+def test_a_reset_at_the_end_of_an_earlier_sacked_block_is_challenged():
+    tcp = established()
+    for seq in (301, 101):
+        tcp.send("P.", seq=seq, length=100)
+    tcp.sent.clear()
+    tcp.send("R", seq=201)
+    tcp.recv(".", ack=1)
+    tcp.send("R", seq=401)
+    assert tcp.state == "CLOSED"
+
+
+@pytest.mark.parametrize("state", [close_wait, closing, last_ack])
+def test_a_reset_that_does_not_count_the_peer_s_own_fin_is_believed(state):
+    tcp = state()
+    tcp.send("R", seq=1)
+    assert tcp.state == "CLOSED"
+    tcp.recv_nothing()
 
 
 @pytest.mark.parametrize("seq", [1, 500, 1 << 30])

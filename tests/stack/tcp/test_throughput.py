@@ -42,14 +42,16 @@ def test_reno_reaches_mathis_window_over_a_lossy_link(loss: float, seconds: int)
     assert outcome.timeouts == 0
 
 
-def window_with_regular_losses(congestion: str, every: int, cycles: int, round_trip_ms: int) -> tuple[float, int]:
+def window_with_regular_losses(
+    congestion: str, every: int, cycles: int, round_trip_ms: int, spread: float = 0.0, seed: int = 1
+) -> tuple[float, int]:
     """The mean window, in segments, of a long transfer whose every so manieth segment is lost; and the timeouts.
 
-    The first half, in which the window comes down from slow start, does not count.
+    The first half, in which the window comes down from slow start, does not count. spread: see `WireTraits`.
     """
-    traits = WireTraits(lose_every=every, delay_ns=round_trip_ms * MS // 2, rate_bps=10**12)
+    traits = WireTraits(lose_every=every, lose_spread=spread, delay_ns=round_trip_ms * MS // 2, rate_bps=10**12)
     size = SEGMENT * every * cycles
-    pair = MachinePair(1, traits, (bytes(size), b""), congestion=congestion)
+    pair = MachinePair(seed, traits, (bytes(size), b""), congestion=congestion)
     receiver = pair.ends[1].receiver
     middle_ns = pair.run_until(lambda: receiver.received >= size // 2)
     counted = receiver.received
@@ -104,6 +106,18 @@ def test_cubic_reaches_its_own_window_with_regular_losses(every: int, cycles: in
     assert expected > sqrt(3 / 2 * every)
     assert 0.9 * expected < window < 1.02 * widest_cubic_window(every, round_trip_ms / 1000)
     assert timeouts == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("every", "cycles", "round_trip_ms"), [(1000, 100, 400), (10_000, 40, 100)])
+def test_cubic_is_within_a_tenth_of_its_window_when_losses_vary_in_place(
+    every: int, cycles: int, round_trip_ms: int
+) -> None:
+    """Losses a tenth earlier or later do not find the same window for ever; the mean of three runs."""
+    runs = [window_with_regular_losses("cubic", every, cycles, round_trip_ms, 0.1, seed) for seed in (1, 2, 3)]
+    expected = 1.054 * (round_trip_ms / 1000 * every) ** 0.75
+    assert sum(window for window, _ in runs) / 3 == pytest.approx(expected, rel=0.1)
+    assert not any(timeouts for _, timeouts in runs)
 
 
 CHEAP = [case for case in CASES if case[1] == 0.01 and case[2] == "50ms"]

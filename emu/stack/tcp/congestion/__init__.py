@@ -10,17 +10,21 @@ from emu.stack.tcp.congestion.reno import Reno
 ALGORITHMS: dict[str, type[CongestionControl]] = {"cubic": Cubic, "reno": Reno}
 
 
+def check_algorithm(name: str) -> None:
+    """Raise `InvalidValue` for what is not the name of a congestion control."""
+    if not isinstance(name, str) or name not in ALGORITHMS:
+        known = " or ".join(f'"{known}"' for known in sorted(ALGORITHMS))
+        raise InvalidValue(f"congestion control {name!r}: expected {known}")
+
+
 def make(name: str, mss: int, initial_window: int = 10) -> CongestionControl:
     """Returns a new congestion control of that name.
 
     name: "cubic" or "reno". mss: bytes of payload in a full segment. initial_window: segments (RFC 6928: 10).
     Raises `InvalidValue` for a name that is not known.
     """
-    algorithm = ALGORITHMS.get(name)
-    if algorithm is None:
-        known = " or ".join(f'"{known}"' for known in sorted(ALGORITHMS))
-        raise InvalidValue(f'unknown congestion control "{name}": expected {known}')
-    return algorithm(mss, initial_window)
+    check_algorithm(name)
+    return ALGORITHMS[name](mss, initial_window)
 
 
-__all__ = ["ALGORITHMS", "CongestionControl", "make"]
+__all__ = ["ALGORITHMS", "CongestionControl", "check_algorithm", "make"]
