@@ -1,6 +1,6 @@
 """The bridge driver: one Linux bridge per network, one veth pair per endpoint.
 
-Source: libnetwork drivers/bridge, FACTS 1-9. Limits: IPv4 only; no published ports and no address translation yet.
+Source: libnetwork drivers/bridge, FACTS 1-9. Limits: IPv4 only; no published ports and no address translation.
 """
 
 from __future__ import annotations
