@@ -22,7 +22,9 @@ def render_tcp(segment: bytes, length: int) -> str:
     """
     if len(segment) < 20:
         return "[|tcp]"
-    source_port, destination_port, sequence, acknowledgment, data_offset, flags, window, _, urgent = _unpack_from(segment)
+    source_port, destination_port, sequence, acknowledgment, data_offset, flags, window, _, urgent = _unpack_from(
+        segment
+    )
     header_length = (data_offset >> 4) << 2
     if header_length < 20:
         return f"tcp {length - header_length} [bad hdr length {header_length} - too short, < 20]"

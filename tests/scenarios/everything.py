@@ -7,7 +7,9 @@ import emu
 def topology(net: emu.Emulation) -> None:
     """An overlay with every program over impaired lines, offload on a bridge, and leased addresses."""
     h1, h2 = net.add_host("host1"), net.add_host("host2")
-    link = net.add_link(h1, h2, rate="50Mbit", delay="2ms", jitter="1ms", distribution="pareto", queue=emu.CoDel(ecn=True))
+    link = net.add_link(
+        h1, h2, rate="50Mbit", delay="2ms", jitter="1ms", distribution="pareto", queue=emu.CoDel(ecn=True)
+    )
     link.set(loss=emu.GilbertElliott(p="1%", r="50%"), reorder="1%", duplicate="1%", corrupt="0.2%")
     shop = net.networks.create("shop", driver="overlay", subnet="10.0.9.0/24", attachable=True)
     web = h1.containers.run("web", network=shop, sysctls={"net.ipv4.tcp_ecn": 1})

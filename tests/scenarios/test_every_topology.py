@@ -100,7 +100,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
-each = pytest.mark.parametrize("name", (*NAMES, EVERYTHING.stem))
+each = pytest.mark.parametrize("name", [*NAMES, EVERYTHING.stem])
 
 
 @each

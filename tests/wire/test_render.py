@@ -86,7 +86,9 @@ def test_a_frame_in_vxlan_in_vxlan_is_told_once():
     assert render(outer) == f"IP 172.17.0.2.50000 > {vxlan}: IP 172.17.0.2.40000 > {vxlan}"
 
 
-@pytest.mark.parametrize("payload", [b"\x00\xff", b"GET /\xff HTTP/1.1\r\n", b"GET /\x07 HTTP/1.1\r\n", b"220 smtp\r\n"])
+@pytest.mark.parametrize(
+    "payload", [b"\x00\xff", b"GET /\xff HTTP/1.1\r\n", b"GET /\x07 HTTP/1.1\r\n", b"220 smtp\r\n"]
+)
 def test_on_ports_of_the_web_what_is_no_readable_first_line_is_only_called_http(payload):
     segment = struct.pack("!HHIIBBHHH", 40000, 80, 1, 1, 0x50, 0x18, 500, 0, 0) + payload
     assert render(ip(6, segment)).endswith(f"length {len(payload)}: HTTP")

@@ -215,10 +215,6 @@ class BridgeDriver:
         if endpoint.address is not None:
             self._controller.namespace.raw.release(endpoint.address.ip.packed)
 
-    def host_interface(self, endpoint: Endpoint) -> NetDevice:
-        """Return the host end of an endpoint's veth pair."""
-        return self._pairs[endpoint.id].host_end
-
 
 def _check_default_gateway(network: Network) -> None:
     other = network.pools[0].aux_addresses.get(DEFAULT_GATEWAY_KEY)
