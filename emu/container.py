@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from emu import inspection
 from emu.attachment import Attachment, Connection, Mode, read_attachment
@@ -20,6 +20,21 @@ if TYPE_CHECKING:
     from emu.cnm.sandbox import Sandbox
     from emu.host import Host
     from emu.stack.namespace import Namespace
+
+
+class AddressBook(dict[str, str]):
+    """Addresses by network name; what is not there is an error that says what it waits for, such as a lease."""
+
+    def __init__(self, name: str, waits_for: Callable[[str], str]) -> None:
+        super().__init__()
+        self._name = name
+        self._waits_for = waits_for
+
+    def __missing__(self, network: str) -> NoReturn:
+        reason = self._waits_for(network)
+        raise NotFound(
+            f"container {self._name} has no address on network {network}" + (f": {reason}" if reason else "")
+        )
 
 
 class Container(Programs):
@@ -208,14 +223,13 @@ class Container(Programs):
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Its IPv4 addresses by network name."""
-        if self._sandbox is None or self.attachment.mode is not Mode.OWN:
-            return {}
-        return {
-            endpoint.network.name: str(endpoint.address.ip)
-            for endpoint in self._sandbox.endpoints
-            if endpoint.address is not None
-        }
+        """Its IPv4 addresses by network name; asked for another one with `[]`, it raises NotFound that says why."""
+        found = AddressBook(self.name, self.waits_for)
+        if self._sandbox is not None and self.attachment.mode is Mode.OWN:
+            for endpoint in self._sandbox.endpoints:
+                if endpoint.address is not None:
+                    found[endpoint.network.name] = str(endpoint.address.ip)
+        return found
 
     def namespace_addresses(self) -> list[str]:
         """The addresses of the namespace it shares with the host or another container, the underlay's first."""

@@ -12,7 +12,7 @@ from emu.cnm.ipam.config import ipam_options_as_text
 from emu.cnm.ipam.dhcp import DhcpIpam
 from emu.cnm.ipam.dhcp_endpoint import EndpointLease
 from emu.cnm.ipam.dhcp_service import DhcpService
-from emu.kernel.errors import Conflict, InvalidValue, LeaseTimeout
+from emu.kernel.errors import Conflict, EmuError, InvalidValue, LeaseTimeout
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from emu.network import Network
     from emu.program_runner import ProgramRunner
     from emu.stack.namespace import Namespace
+    from emu.stack.tcp_socket import TcpSocket
 
 
 class ServerOptions(TypedDict, total=False):
@@ -82,7 +83,9 @@ def serve_in_container(container: Container, interface: str, options: ServerOpti
 
 def serve_on_host(host: Host, network: Network, options: ServerOptions) -> DhcpService:
     """Start a server beside the gateway of a network; see `Host.serve_dhcp`."""
-    cnm = network.cnm
+    cnm = getattr(network, "cnm", None)
+    if cnm is None:
+        raise InvalidValue(f"serve_dhcp: expected a network such as the one networks.create returns, not {network!r}")
     driver = cnm.driver
     if not isinstance(driver, HasGatewayDevice) or cnm.gateway is None or cnm.overlay is not None:
         raise InvalidValue(f"serve_dhcp: network {network.name} has no bridge with an address on {host.name}")
@@ -158,6 +161,12 @@ def gateway_service(network: CnmNetwork) -> DhcpService | None:
 # -- programs that wait -----------------------------------------------------------------------------------------------
 
 
+def needs_waiting(programs: ProgramRunner, target: ProgramRunner | str) -> bool:
+    """Tell whether a container or the target of its program is still being leased an address."""
+    endpoints = [*programs.sandbox.endpoints, *_pending_endpoints(programs, target)]
+    return any(endpoint.pending is not None and _client(endpoint) is not None for endpoint in endpoints)
+
+
 def wait_for_own_leases(programs: ProgramRunner, what: str) -> Waiting:
     """Wait until a container has its leased addresses; a program does not start before.
 
@@ -174,6 +183,19 @@ def wait_for_target(programs: ProgramRunner, target: ProgramRunner | str, what: 
     """
     for endpoint in _pending_endpoints(programs, target):
         yield from _wait_for(endpoint, f"{programs.name}: {what}: container {endpoint.name}")
+
+
+def connect_when_leased(programs: ProgramRunner, socket: TcpSocket, target: ProgramRunner | str, port: int) -> Waiting:
+    """Connect a TCP socket when its container and its target have their leases; else `connected` fails with why."""
+    what = f"tcp to {target if isinstance(target, str) else target.name}:{port}"
+    try:
+        yield from wait_for_own_leases(programs, what)
+        yield from wait_for_target(programs, target, what)
+        socket.connect(programs.find_address(target, "tcp"), port)
+    except EmuError as error:
+        if not socket.connected.triggered:
+            socket.connected.fail(error)
+            socket.connected.defused = True
 
 
 def _wait_for(endpoint: Endpoint, who: str) -> Waiting:

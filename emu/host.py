@@ -79,9 +79,10 @@ class Host:
             port.set_down()
         for container in self.containers.list():
             container.end(f"{self.name} crashed", keeps_leases=True)
-        self._stopped_services = [service for service in services_at(self) if service.running]
-        for service in self._stopped_services:
-            service.stop()
+        services = services_at(self)
+        self._stopped_services = [service for service in services if service.running]
+        for service in services:
+            service.hold(f"{self.name} has crashed; boot() it first")
 
     def boot(self) -> None:
         """Bring a crashed machine back. Nothing if it has not crashed."""
@@ -90,6 +91,8 @@ class Host:
         self.crashed = False
         for port in self._ports:
             port.set_up()
+        for service in services_at(self):
+            service.hold("")
         for service in self._stopped_services:
             service.start()
         self.net.underlay.set_routes()

@@ -264,7 +264,7 @@ class Swarm:
         node.controller.check_name(name)
         definition = manager.create_network(
             name,
-            node.controller.ipam_settings(ipam, flags),
+            node.controller.plugins.ipam_settings(ipam, flags),
             driver=driver,
             internal=internal,
             attachable=attachable,

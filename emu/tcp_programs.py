@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from emu.dhcp import connect_when_leased, needs_waiting
 from emu.kernel.errors import InvalidValue
 from emu.kernel.units import parse_time_ns
 from emu.program_runner import ProgramRunner
 from emu.stack.tcp_options import OPTION_NAMES as TCP_OPTIONS
+from emu.stack.tcp_socket import check_port
 from emu.task import Program, Task
 from emu.traffic.netcat import Netcat, NetcatResult
 
@@ -34,6 +36,7 @@ class TcpPrograms(ProgramRunner):
 
         source_port: 0 takes a free one. options: of the socket, set before it connects, such as `no_delay=True`,
         `congestion="reno"`, `receive_buffer=1 << 20`.
+        While this container or the target is still being leased an address, it connects when both have theirs.
         Raises NotFound for a name that does not resolve. What goes wrong later fails the events, as Linux words it.
         """
         self._shown(target, "tcp_connect")
@@ -42,10 +45,14 @@ class TcpPrograms(ProgramRunner):
             if name not in TCP_OPTIONS:
                 raise InvalidValue(f'tcp_connect: unknown option "{name}": expected {", ".join(TCP_OPTIONS)}')
             setattr(socket, name, value)
-        address = self.find_address(target, "tcp")
+        check_port(port, 1)
+        address = None if needs_waiting(self, target) else self.find_address(target, "tcp")
         if source_port:
             socket.bind(port=source_port)
-        socket.connect(address, port)
+        if address is None:
+            self.net.kernel.process(connect_when_leased(self, socket, target, port))
+        else:
+            socket.connect(address, port)
         return socket
 
     def netcat(

@@ -8,23 +8,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from emu.cnm import allocation, default_gateway, names
-from emu.cnm.drivers.bridge import BridgeDriver
 from emu.cnm.drivers.bridge_options import DEFAULT_BRIDGE_OPTIONS
-from emu.cnm.drivers.driver import ENTRY_POINT_GROUP as DRIVER_GROUP
 from emu.cnm.drivers.driver import Driver
-from emu.cnm.drivers.host import HostDriver
-from emu.cnm.drivers.null import NullDriver
 from emu.cnm.endpoint import Endpoint, EndpointSettings
 from emu.cnm.ids import IdSource, parse_mac
-from emu.cnm.ipam.config import IpamConfig, IpamSettings, from_flags, from_mapping
-from emu.cnm.ipam.default import DefaultIpam
-from emu.cnm.ipam.dhcp import DHCP, DhcpIpam
-from emu.cnm.ipam.driver import ENTRY_POINT_GROUP as IPAM_GROUP
+from emu.cnm.ipam.config import IpamSettings, from_flags
 from emu.cnm.ipam.driver import IpamDriver, LeasesOnTheWire
-from emu.cnm.ipam.null import NullIpam
 from emu.cnm.network import PREDEFINED, Network, options_as_text
+from emu.cnm.plugins import Plugins
 from emu.cnm.profile import Profile
-from emu.cnm.registry import Registry
 from emu.cnm.sandbox import Sandbox, refuse_deleted
 from emu.cnm.settings import check_modes, check_settings, ignores_address
 from emu.kernel.errors import Conflict, InvalidValue, NotFound, NotSupported
@@ -77,21 +69,10 @@ class Controller:
         self._shuffle = kernel.random(f"cnm dns {host_name}")
         self._networks: dict[str, Network] = {}
         self._sandboxes: dict[str, Sandbox] = {}
-        self._drivers: Registry[Driver] = Registry(DRIVER_GROUP, lambda factory: factory(self))
-        self._ipam_drivers: Registry[IpamDriver] = Registry(IPAM_GROUP, lambda factory: factory(self))
-        self._register_built_in()
+        self.plugins = Plugins(self)
         self._create("none", "null", IpamSettings("null"))
         self._create("host", "host", IpamSettings("null"))
         self._create("bridge", "bridge", IpamSettings(), options=DEFAULT_BRIDGE_OPTIONS)
-
-    def _register_built_in(self) -> None:
-        self._drivers.register("bridge", BridgeDriver(self))
-        self._drivers.register("host", HostDriver())
-        self._drivers.register("null", NullDriver())
-        default = DefaultIpam(self.profile)
-        self._ipam_drivers.register("default", default)
-        self._ipam_drivers.register(DHCP, DhcpIpam(self.profile, default))
-        self._ipam_drivers.register("null", NullIpam())
 
     # Drivers
 
@@ -100,14 +81,14 @@ class Controller:
 
         Raises Conflict when the name is taken.
         """
-        self._drivers.register(name, driver)
+        self.plugins.drivers.register(name, driver)
 
     def register_ipam_driver(self, name: str, driver: IpamDriver) -> None:
         """Add an address manager under a name.
 
         Raises Conflict when the name is taken.
         """
-        self._ipam_drivers.register(name, driver)
+        self.plugins.ipam_drivers.register(name, driver)
 
     # Networks
 
@@ -146,7 +127,7 @@ class Controller:
             raise NotSupported("ipv6=True: IPv6 networks are not built yet; leave it out")
         flags = from_flags(self.profile, subnet, ip_range, gateway, aux_addresses)
         self.check_name(name)
-        settings = self.ipam_settings(ipam, flags)
+        settings = self.plugins.ipam_settings(ipam, flags)
         return self._create(
             name,
             driver,
@@ -166,33 +147,6 @@ class Controller:
         if any(network.name == name for network in self.networks()):
             raise Conflict(f"network with name {name} already exists")
 
-    def ipam_settings(self, ipam: str | Mapping[str, Any] | IpamDriver | None, flags: list[IpamConfig]) -> IpamSettings:
-        """Return all a user said of a network's addresses, in `ipam=` or in the single parameters.
-
-        Raises InvalidValue when both have subnets.
-        """
-        settings = self._read_ipam(ipam)
-        if flags and settings.configs:
-            raise InvalidValue("subnet=, ip_range=, gateway= and aux_addresses= can't be combined with ipam Config")
-        settings.configs = settings.configs or flags
-        return settings
-
-    def _read_ipam(self, ipam: str | Mapping[str, Any] | IpamDriver | None) -> IpamSettings:
-        if ipam is None:
-            return IpamSettings("")
-        if isinstance(ipam, str):
-            return IpamSettings(ipam)
-        if isinstance(ipam, Mapping):
-            return from_mapping(self.profile, ipam)
-        if not hasattr(ipam, "request_address"):
-            raise InvalidValue(f"ipam={ipam!r}: expected the name of an address manager, a dict, or an address manager")
-        name = f"custom-{type(ipam).__name__}"
-        while name in self._ipam_drivers.names() and self._ipam_drivers.get(name) is not ipam:
-            name += "x"
-        if name not in self._ipam_drivers.names():
-            self._ipam_drivers.register(name, ipam)
-        return IpamSettings(name)
-
     def _create(
         self,
         name: str,
@@ -204,7 +158,7 @@ class Controller:
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> Network:
-        driver = self._drivers.get(driver_name)
+        driver = self.plugins.drivers.get(driver_name)
         capabilities = driver.capabilities()
         if capabilities.single_network and any(n.driver is driver for n in self._networks.values()):
             raise Conflict(f'only one instance of "{driver_name}" network is allowed')
@@ -216,7 +170,7 @@ class Controller:
             driver_name,
             driver,
             ipam=ipam,
-            ipam_driver=self._ipam_drivers.get(ipam.driver),
+            ipam_driver=self.plugins.ipam_drivers.get(ipam.driver),
             internal=internal,
             attachable=attachable,
             options=options or {},

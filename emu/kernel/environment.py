@@ -32,6 +32,8 @@ STUCK_STEPS = 1_000_000
 """So many steps without time passing are taken for a loop."""
 STUCK_SAMPLE = 5_000
 """So many further steps are watched to name who is in the loop."""
+STUCK_NAMES = 12
+"""So many of those are named at most."""
 
 Call = Callable[[Any], object]
 
@@ -65,6 +67,8 @@ class Kernel(Environment):
         self._soon: deque[tuple[Call, Any]] = deque()
         self._background_processes: set[Process] = set()
         self._stop_entry: tuple[Any, ...] | None = None
+        self._long_instant = (-1, 0, 0)
+        """See `check_progress`: when it was noticed, the number of the first later entry, how many earlier are left."""
 
     # -- scheduling ---------------------------------------------------------------------------------------------------
 
@@ -193,7 +197,7 @@ class Kernel(Environment):
                 fn(arg)
                 steps += 1
                 if steps > STUCK_STEPS:
-                    self.raise_stuck()
+                    steps = self.check_progress()
             if not heap:
                 return
             entry = heappop(heap)
@@ -216,7 +220,7 @@ class Kernel(Environment):
                 self._dispatch(entry)
             steps += 1
             if steps > STUCK_STEPS:
-                self.raise_stuck()
+                steps = self.check_progress()
 
     def _dispatch(self, entry: tuple[Any, ...]) -> None:
         """Do what a heap entry asks for; its time has become the present."""
@@ -253,7 +257,7 @@ class Kernel(Environment):
             fn(arg)
             steps += 1
             if steps > STUCK_STEPS:
-                self.raise_stuck()
+                steps = self.check_progress()
 
     # -- the end of a run ---------------------------------------------------------------------------------------------
 
@@ -276,8 +280,25 @@ class Kernel(Environment):
             heapify(self.heap)
             self._stop_entry = None
 
-    def raise_stuck(self) -> None:
-        """Watch some more steps of an endless instant and name who takes part in it (kernel only)."""
+    def check_progress(self) -> int:
+        """Return 0, to count on from, if an instant of so many steps may still end by itself (kernel only).
+
+        What was due at this instant when its length was first noticed is finite: as long as some of that gets done, no
+        loop keeps it from its turn. A thousand hosts that broadcast at once on a wire without delay need that.
+        Raises SimulationStuck when nothing of it got done since the last call.
+        """
+        since_ns, mark, left_before = self._long_instant
+        is_new = since_ns != self.now
+        if is_new:
+            mark = self.next_sequence()
+        left = sum(entry[0] == self.now and entry[2] < mark for entry in self.heap)
+        self._long_instant = (self.now, mark, left)
+        if not is_new and left >= left_before:
+            self._raise_stuck()
+        return 0
+
+    def _raise_stuck(self) -> None:
+        """Watch some more steps of an endless instant and name who takes part in it."""
         labels: dict[str, None] = {}
         for _ in range(STUCK_SAMPLE):
             if self._soon:
@@ -295,9 +316,11 @@ class Kernel(Environment):
         start = f"{STUCK_STEPS:,} steps without time passing at t={format_time_ns(self.now)}: "
         if not labels:
             raise SimulationStuck(start + "a process or function goes on and on; let it wait for time to pass")
+        named = list(labels)[:STUCK_NAMES]
+        more = f" and {len(labels) - STUCK_NAMES} more" if len(labels) > STUCK_NAMES else ""
         raise SimulationStuck(
-            f"{start}frames go round through {', '.join(labels)}; break the loop, or give a link on the way a rate or "
-            "a delay"
+            f"{start}frames go round through {', '.join(named)}{more}; break the loop, or give a link on the way a "
+            "rate or a delay"
         )
 
 

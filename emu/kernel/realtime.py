@@ -130,7 +130,7 @@ class RealTime:
             kernel.step()
             steps += 1
             if steps > STUCK_STEPS:
-                kernel.raise_stuck()
+                steps = kernel.check_progress()
 
     def _wait_until(self, next_ns: int) -> bool:
         """Wait for an instant; False when its time has not come yet (something else came in, or the wait was short)."""

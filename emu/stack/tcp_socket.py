@@ -150,7 +150,10 @@ class TcpSocket(TcpStream):
         if self._link is not None or self._listener is not None:
             connected = self._link is not None and self._link.connection.was_established
             return fail(self._event("nothing"), errno.EISCONN if connected else errno.EALREADY)
-        event = self._connected = self._event(f"a TCP connection to {address} port {port}")
+        if self._connected.triggered:  # an attempt that failed; else somebody may wait for this one already
+            self._connected = self._event("")
+        event = self._connected
+        event.description = f"a TCP connection to {address} port {port}"  # type: ignore[attr-defined]
         number = self._open(destination, port)
         return fail(event, number) if number else event
 

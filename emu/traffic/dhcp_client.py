@@ -6,9 +6,9 @@ that leaves what is to be done in `actions`. `emu.traffic.dhcp_program` connects
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
+from emu.traffic.dhcp_client_actions import Action, Bind, Failed, ProbeAddress, Send, Unbind
 from emu.traffic.dhcp_client_lease import ClientLease, lease_of, prefix_length_of
 from emu.traffic.dhcp_profile import MINIMUM_RENEWAL_NS, SECOND, DhcpProfile
 from emu.traffic.dhcp_transitions import (
@@ -30,48 +30,10 @@ from emu.wire.dhcp import DhcpMessage
 
 PROBE_WAIT_NS = 2 * SECOND
 """How long an answer to the ARP probe is waited for (udhcpc -a: 2 s)."""
+HOST_NAME_MAX = 64
+"""Linux has no longer host names."""
 REFUSALS_MAX = 3
 """How often in a row a NAK or a conflict may end an exchange before that counts as a failure to get an address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """A message to send: by broadcast from 0.0.0.0, or with `server` given by unicast from the client's address."""
-
-    message: DhcpMessage
-    server: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeAddress:
-    """An ARP probe to send for `address`; whoever answers must be reported to `DhcpClient.conflict`."""
-
-    address: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """A lease to put into effect. is_new: False when only its times have changed."""
-
-    lease: ClientLease
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Unbind:
-    """A lease to take out of effect."""
-
-    lease: ClientLease
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A round of attempts ended without an address, or several exchanges with a refusal; `state` names where."""
-
-    state: str
-
-
-Action = Send | ProbeAddress | Bind | Unbind | Failed
 
 
 class DhcpClient:
@@ -120,7 +82,7 @@ class DhcpClient:
         self._profile = profile
         self._mac = mac
         self._random = random
-        self._host_name = host_name.encode()
+        self._host_name = host_name.encode()[:HOST_NAME_MAX]
         self._client_id = b"\x01" + mac if client_id is None else client_id
         self._requested = requested
         self._reboots = reboot

@@ -32,6 +32,11 @@ class ClientLease:
     expires_ns: int | None
 
     @property
+    def parameters(self) -> tuple[object, ...]:
+        """All that is put into effect with the address; a renewal may change it."""
+        return self.prefix_length, self.router, self.dns, self.domain, self.mtu, self.routes
+
+    @property
     def default_router(self) -> bytes | None:
         """Where packets for elsewhere go: the router, or the gateway of a classless default route."""
         for _, prefix_length, gateway in self.routes:

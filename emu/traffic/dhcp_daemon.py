@@ -9,7 +9,8 @@ from emu.kernel.errors import InvalidValue
 from emu.stack.packet_socket import PacketSocket
 from emu.traffic.dhcp_frames import build_frame, is_udp_to, read_frame
 from emu.traffic.dhcp_leases import LeaseTable
-from emu.traffic.dhcp_server import LINK, STACK, Action, DhcpServer, DhcpServerSettings, Reply
+from emu.traffic.dhcp_server import LINK, STACK, Action, DhcpServer, Reply
+from emu.traffic.dhcp_server_settings import DhcpServerSettings
 from emu.wire.address import BROADCAST_MAC, ipv4_to_text
 from emu.wire.dhcp import CLIENT_PORT, SERVER_PORT, build_dhcp
 from emu.wire.drop import DropReason
@@ -29,7 +30,7 @@ class DhcpDaemon:
     Raises InvalidValue when the device does not have the server's address.
     """
 
-    __slots__ = ("_device", "_namespace", "_probes", "_socket", "server")
+    __slots__ = ("_namespace", "_probes", "_socket", "device", "server")
 
     def __init__(
         self, namespace: Namespace, device: NetDevice, settings: DhcpServerSettings, leases: LeaseTable | None = None
@@ -38,7 +39,7 @@ class DhcpDaemon:
         if own not in namespace.addresses(device):
             raise InvalidValue(f"DHCP server: {device.label} does not have the address {own}")
         self._namespace = namespace
-        self._device = device
+        self.device = device
         self._probes: dict[bytes, PingSocket] = {}
         self.server = DhcpServer(settings, leases)
         self._socket: PacketSocket | None = namespace.packet_socket(device, self._wants, self._frame_arrived)
@@ -58,7 +59,7 @@ class DhcpDaemon:
         self._probes.clear()
 
     def _wants(self, data: bytes) -> bool:
-        return (bool(data[0] & 1) or data[:6] == self._device.mac) and is_udp_to(data, SERVER_PORT)
+        return (bool(data[0] & 1) or data[:6] == self.device.mac) and is_udp_to(data, SERVER_PORT)
 
     def _frame_arrived(self, frame: Frame) -> None:
         received = read_frame(frame.data)
@@ -85,7 +86,7 @@ class DhcpDaemon:
                 self._send_by_stack(own, reply)
                 return
             mac = reply.message.client_mac if reply.way == LINK else BROADCAST_MAC
-            macs, addresses = (self._device.mac, mac), (own, reply.address)
+            macs, addresses = (self.device.mac, mac), (own, reply.address)
             self._socket.send(build_frame(reply.message, macs, addresses, (SERVER_PORT, CLIENT_PORT)))
         except OSError:
             return  # the network is down or there is no way: as with any lost reply, the client asks again

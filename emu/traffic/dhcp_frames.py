@@ -67,8 +67,8 @@ def claims_address(data: bytes, address: bytes, own_mac: bytes) -> bool:
 
     Another host's probe for the same address counts, too (RFC 5227 section 2.1.1).
     """
-    if data[12:14] != _ARP:
-        return False
+    if data[12:14] != _ARP or (data[28:32] != address and data[38:42] != address):
+        return False  # most of what a crowded segment says
     arp = parse_arp(data)
     if arp is None or arp.sender_mac == own_mac:
         return False

@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from emu.kernel.errors import EmuError, NotFound
-from emu.traffic.dhcp_client import Action, Bind, DhcpClient, Failed, ProbeAddress, Send, Unbind
+from emu.traffic.dhcp_client import DhcpClient
+from emu.traffic.dhcp_client_actions import Action, Bind, Failed, ProbeAddress, Send, Unbind
 from emu.traffic.dhcp_client_lease import ClientLease
 from emu.traffic.dhcp_frames import build_frame, build_probe, claims_address, is_udp_to, read_frame
 from emu.traffic.dhcp_parameters import LeaseParameters
@@ -68,7 +69,7 @@ class DhcpProgram:
 
     on_bind, on_unbind: put a new lease into effect and take it back; as `LeaseInstaller` does it.
     on_fail: told the state in which a round of attempts ended without an address; the program tries again.
-    on_extend: told the lease with its new times when it has been renewed.
+    on_extend: told the lease with its new times and parameters when it has been renewed.
     requested, reboot, host_name, client_id: as for `DhcpClient`.
     While it wants an address the program keeps the run alive until it has one or a round of attempts has failed; what
     it does later it does in the background.

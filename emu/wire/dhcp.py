@@ -204,12 +204,7 @@ def build_dhcp(message: DhcpMessage, maximum_length: int = DEFAULT_MAXIMUM_LENGT
     if len(message.server_name) > 63 or len(message.boot_file) > 127:
         raise InvalidValue("DHCP: a server name has at most 63 bytes, a boot file name at most 127")
     pieces = list(_encode(message.options))
-    room = maximum_length - _HEADERS_BELOW - HEADER_LENGTH - 1
-    server_name, boot_file = message.server_name, message.boot_file
-    if sum(map(len, pieces)) <= room:
-        options = b"".join(pieces)
-    else:
-        options, boot_file, server_name = _overload(pieces, room, boot_file, server_name)
+    options, boot_file, server_name = _lay_out(pieces, maximum_length, message.boot_file, message.server_name)
     header = _header.pack(
         message.operation,
         1,
@@ -226,6 +221,25 @@ def build_dhcp(message: DhcpMessage, maximum_length: int = DEFAULT_MAXIMUM_LENGT
     )
     payload = header + server_name.ljust(64, b"\0") + boot_file.ljust(128, b"\0") + MAGIC_COOKIE + options + b"\xff"
     return payload.ljust(MINIMUM_LENGTH, b"\0")
+
+
+def find_room(options: Iterable[tuple[int, bytes]]) -> bool:
+    """Tell whether options in this order find room in a message that everybody takes, without boot file and name."""
+    try:
+        _lay_out(list(_encode(options)), DEFAULT_MAXIMUM_LENGTH, b"", b"")
+    except InvalidValue:
+        return False
+    return True
+
+
+def _lay_out(
+    pieces: list[bytes], maximum_length: int, boot_file: bytes, server_name: bytes
+) -> tuple[bytes, bytes, bytes]:
+    """Return the fields options, file and sname."""
+    room = maximum_length - _HEADERS_BELOW - HEADER_LENGTH - 1
+    if sum(map(len, pieces)) <= room:
+        return b"".join(pieces), boot_file, server_name
+    return _overload(pieces, room, boot_file, server_name)
 
 
 def _encode(options: Iterable[tuple[int, bytes]]) -> Iterable[bytes]:

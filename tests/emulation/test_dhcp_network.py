@@ -414,6 +414,7 @@ def test_what_cannot_serve_says_why() -> None:
         (lambda: app.serve_dhcp(rang="10.1.0.9"), 'DHCP has no option "rang"; it knows range, exclusions'),
         (lambda: net.host.serve_dhcp(lan), "serves DHCP already"),
         (lambda: net.host.serve_dhcp(net.networks.get("host")), "network host has no bridge with an address on host1"),
+        (lambda: net.host.serve_dhcp("lan"), "serve_dhcp: expected a network such as the one networks.create returns"),
         (lambda: app.serve_dhcp(range="10.1.0.9-10.1.0.8"), "DHCP range 10.1.0.9 to 10.1.0.8: expected addresses"),
     ):
         with pytest.raises(emu.EmuError, match=problem):

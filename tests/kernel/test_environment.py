@@ -240,6 +240,62 @@ def test_an_endless_instant_stops_with_an_error_that_names_who_takes_part():
         kernel.run()
 
 
+def test_much_work_that_was_due_at_one_instant_is_no_loop(monkeypatch):
+    monkeypatch.setattr(environment, "STUCK_STEPS", 1_000)
+    kernel = Kernel()
+    done = []
+
+    def broadcast(number):
+        for receiver in range(100):
+            kernel.soon(done.append, (number, receiver))
+
+    for number in range(100):
+        kernel.call_later(5, broadcast, number)
+    kernel.run()
+    assert (kernel.now, len(done)) == (5, 10_000)
+
+
+def test_a_loop_is_noticed_although_other_work_is_due_at_the_same_instant(monkeypatch):
+    monkeypatch.setattr(environment, "STUCK_STEPS", 1_000)
+    steps = []
+
+    def go_round(kernel):
+        steps.append(kernel)
+        kernel.soon(go_round, kernel)
+
+    def come_again(kernel):
+        steps.append(kernel)
+        kernel.call_later(0, come_again, kernel)
+
+    for endless in (go_round, come_again):
+        kernel = Kernel()
+        steps.clear()
+        for _ in range(10):
+            kernel.call_later(5, lambda _: None)
+        kernel.call_later(5, endless, kernel)
+        kernel.call_later(5, lambda _: None)
+        with pytest.raises(SimulationStuck):
+            kernel.run()
+        assert len(steps) < 10_000
+
+
+def test_of_many_in_a_loop_some_are_named(monkeypatch):
+    monkeypatch.setattr(environment, "STUCK_STEPS", 1_000)
+    kernel = Kernel()
+
+    class Device:
+        def __init__(self, number):
+            self.label = f"c{number}:eth0"
+
+        def receive(self, next_number):
+            kernel.soon(devices[next_number].receive, (next_number + 1) % len(devices))
+
+    devices = [Device(number) for number in range(100)]
+    devices[0].receive(1)
+    with pytest.raises(SimulationStuck, match=r"through (c\d+:eth0, ){11}c\d+:eth0 and 88 more; break"):
+        kernel.run()
+
+
 def test_a_process_that_never_waits_is_told_to_wait(monkeypatch):
     monkeypatch.setattr(environment, "STUCK_STEPS", 1_000)
     kernel = Kernel()

@@ -104,9 +104,26 @@ class PacedLan(DhcpLan):
         """Every DHCP message that crossed the pump."""
         return conversation_at(self, "host:pump0")
 
+    def said(self, kind: str) -> list[Said]:
+        """Every message of one type that crossed the pump."""
+        return [each for each in self.conversation() if TYPE_NAMES[each[3].message_type or 0] == kind]
+
     def messages(self) -> list[str]:
-        """The types of these messages, in order."""
-        return [TYPE_NAMES[message.message_type or 0] for *_, message in self.conversation()]
+        """The types of these messages, in order, without repetitions.
+
+        On a busy machine an answer may come so late that a client has asked again already, and is answered twice: what
+        it says once more in the same transaction before it says anything else, and what it is told once more, is left
+        out.
+        """
+        found: list[str] = []
+        last: dict[tuple[int, bytes], tuple[object, ...]] = {}
+        for *_, message in self.conversation():
+            side = message.operation, message.client_mac
+            said = message.message_type, message.transaction_id, message.client_address
+            if last.get(side) != said:
+                found.append(TYPE_NAMES[message.message_type or 0])
+            last[side] = said
+        return found
 
 
 def conversation_at(lan: DhcpLan, label: str) -> list[Said]:

@@ -93,7 +93,7 @@ def test_udhcpc_leases_renews_and_releases(segment, record_property):
     client.program.send_signal(signal.SIGUSR1)
     lan.run_until(lambda: client.has_been("renew"))
     assert lan.messages() == [*LEASE, "REQUEST", "ACK"]
-    _, source, destination, renewal = lan.conversation()[4]
+    _, source, destination, renewal = lan.said("REQUEST")[-1]
     assert (source, destination, renewal.client_address) == ("10.0.0.10", SERVER, ipv4_to_bytes("10.0.0.10"))
     assert (renewal.option(dhcp.OPTION_REQUESTED_ADDRESS), renewal.option(dhcp.OPTION_SERVER_ID)) == (None, None)
     assert lan.daemon.leases.of_address(ipv4_to_bytes("10.0.0.10")).expires_ns > first_end_ns
@@ -113,7 +113,7 @@ def test_udhcpc_that_wants_broadcasts_and_classless_routes_gets_them(segment):
     client = Udhcpc(segment, "-B", "-O", "staticroutes")
     lan.run_until(lambda: client.has_been("bound"))
     assert client.events[-1]["staticroutes"] == "10.5.0.0/16 10.0.0.9"
-    assert [destination for _, _, destination, _ in lan.conversation()] == [ALL] * 4
+    assert {destination for _, _, destination, _ in lan.conversation()} == {ALL}
 
 
 def test_udhcpc_declines_an_address_in_use_and_gets_another_one(segment):
@@ -145,7 +145,7 @@ def test_udhcpc_is_refused_its_address_and_gets_another_one_after_three_seconds(
     assert lan.messages() == [*LEASE, "REQUEST", "NAK", *LEASE]
     (refused,) = [told for told in client.events if told["event"] == "nak"]
     assert refused["message"] == "address not available"
-    nak, again = lan.conversation()[5:7]
+    nak, again = lan.said("NAK")[-1], lan.said("DISCOVER")[-1]
     assert (again[0] - nak[0]) / SECOND > 1.5  # it sleeps for 3 s; a busy machine sees frames later than they come
     assert again[3].option(dhcp.OPTION_REQUESTED_ADDRESS) is None
     assert segment.addresses == ["10.0.0.15/24"]
@@ -161,7 +161,9 @@ def test_udhcpc_asks_on_when_another_server_than_its_own_says_no(segment):
     lan.serve(**{name: ipv4_to_bytes(text) for name, text in new.items()})
     client.program.send_signal(signal.SIGUSR1)
     lan.run_until(lambda: client.has_been("bound", 2))
-    assert lan.messages()[4:] == ["REQUEST", "NAK"] * 4 + LEASE
+    assert lan.messages()[4:] == ["REQUEST", "NAK", *LEASE]  # four times the same question, or more on a busy machine
+    refused = [message for *_, message in lan.conversation() if message.message_type == dhcp.NAK]
+    assert len(refused) >= 4
     assert segment.addresses == ["10.9.0.10/24"]
 
 
@@ -200,7 +202,7 @@ def test_udhcpc_renews_and_rebinds_when_our_profile_of_it_does(segment):
     client = Udhcpc(segment)
     lan.run_until(lambda: client.has_been("bound"))
     lan.daemon.stop()
-    lan.run_until(lambda: len(lan.messages()) >= 10, within_s=110)
+    lan.run_until(lambda: len(lan.conversation()) >= 10, within_s=110)
     assert segment.addresses == []
 
     ours = DhcpLan(lease_s=120)

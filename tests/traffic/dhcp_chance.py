@@ -91,6 +91,7 @@ class ChancyLan(DhcpLan):
 
     def add_client(self, profile: str) -> ChancyClient:
         client = ChancyClient(self, f"c{len(self.clients)}", profile)
+        client.events.append((self.world.kernel.now, "boots"))
         self.clients.append(client)
         return client
 

@@ -13,7 +13,7 @@ from emu.traffic.dhcp_frames import is_udp_to, read_frame
 from emu.traffic.dhcp_leases import LeaseTable
 from emu.traffic.dhcp_profile import profile_named
 from emu.traffic.dhcp_program import DhcpProgram, LeaseInstaller
-from emu.traffic.dhcp_server import DhcpServerSettings
+from emu.traffic.dhcp_server_settings import DhcpServerSettings
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.dhcp import TYPE_NAMES
 from tests.stack.world import SECOND, World

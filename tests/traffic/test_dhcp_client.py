@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from emu.traffic.dhcp_client import Bind, DhcpClient, Failed, Send
+from emu.traffic.dhcp_client import DhcpClient
+from emu.traffic.dhcp_client_actions import Bind, Failed, Send
 from emu.traffic.dhcp_profile import PROFILES
 from emu.wire import dhcp
 from emu.wire.address import ipv4_to_bytes

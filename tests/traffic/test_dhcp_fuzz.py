@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emu.kernel.errors import InvalidValue
-from emu.traffic.dhcp_client import Bind, DhcpClient
+from emu.traffic.dhcp_client import DhcpClient
+from emu.traffic.dhcp_client_actions import Bind
 from emu.traffic.dhcp_frames import is_udp_to, read_frame
 from emu.traffic.dhcp_leases import LeaseTable
 from emu.traffic.dhcp_profile import PROFILES

@@ -7,10 +7,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emu.traffic.dhcp_client import TRANSITIONS, DhcpClient
+from emu.traffic.dhcp_client import DhcpClient
 from emu.traffic.dhcp_frames import build_frame, read_frame
 from emu.traffic.dhcp_profile import PROFILES
 from emu.traffic.dhcp_server import DhcpServer
+from emu.traffic.dhcp_transitions import TRANSITIONS
 from emu.wire import dhcp
 from emu.wire.address import BROADCAST_MAC, LIMITED_BROADCAST_IPV4, ipv4_to_bytes
 from emu.wire.dhcp import DhcpMessage

@@ -135,6 +135,17 @@ def test_only_what_is_asked_for_is_told_in_that_order_but_the_mask_comes_first()
     assert [code for code, _ in offer.message.options] == [53, 54, 51, 58, 59, 1, 15, 3]
 
 
+def test_what_finds_no_room_in_the_order_that_a_client_asks_for_is_left_out():
+    routes = [(bytes((172, 16, number, 0)), 24, SERVER) for number in range(15)]  # 122 bytes with the option's header
+    one = server(routes=routes, dns=[SERVER] * 40, domain="x" * 60)  # 162 and 62 bytes
+    told = {}
+    for asked in ((6, 15, 121), (121, 15, 6), (121, 6, 15)):
+        (offer,) = one.receive(0, ask(dhcp.DISCOVER, more=((55, bytes((1, 3, *asked))),)))
+        assert len(dhcp.build_dhcp(offer.message)) <= 548
+        told[asked] = [code for code, _ in offer.message.options][5:]
+    assert told == {(6, 15, 121): [1, 3, 6, 15, 121], (121, 15, 6): [1, 3, 121, 15], (121, 6, 15): [1, 3, 121]}
+
+
 def test_t1_and_t2_are_told_as_set():
     one = server(t1_s=100, t2_s=200)
     (offer,) = one.receive(0, ask(dhcp.DISCOVER))

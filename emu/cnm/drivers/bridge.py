@@ -13,7 +13,7 @@ from emu.cnm.drivers import firewall, links
 from emu.cnm.drivers.bridge_options import BridgeOptions, interface_name, read_options
 from emu.cnm.drivers.driver import DriverCapabilities, JoinInfo
 from emu.cnm.ids import mac_from_address
-from emu.kernel.errors import Conflict, InvalidValue, NotSupported
+from emu.kernel.errors import Conflict, InvalidValue, NotFound, NotSupported
 
 if TYPE_CHECKING:
     from emu.cnm.controller import Controller
@@ -186,8 +186,11 @@ class BridgeDriver:
         )
 
     def gateway_device(self, network: Network) -> tuple[Namespace, NetDevice]:
-        """Return the network's bridge and the host's namespace."""
-        return self._controller.namespace, self.networks[network.id].device
+        """Return the network's bridge and the host's namespace; raises NotFound once the network has been removed."""
+        entry = self.networks.get(network.id)
+        if entry is None:
+            raise NotFound(f"network {network.name} not found")
+        return self._controller.namespace, entry.device
 
     def container_gateway(self, network: Network) -> ipaddress.IPv4Address | None:
         """Return the gateway of containers: none on internal networks, unless the engine has one there (FACT 9)."""

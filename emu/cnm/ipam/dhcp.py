@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 DHCP = "dhcp"
 """The name it is registered by."""
 GATEWAY_SERVER = "gateway"
+CLIENT_NAME_MAX = 128
+"""A longer client identifier might not find room in a message beside the rest."""
 
 
 class _Served:
@@ -90,9 +92,11 @@ class DhcpIpam:
             PoolRequest(request.address_space, request.pool, request.sub_pool, {}, request.exclude)
         )
         for address in static:
-            if pool.subnet is not None and address not in pool.subnet:
+            if pool.subnet is not None and not dhcp_options.is_host_address(address, pool.subnet):
                 self._pools.release_pool(pool.pool_id)
-                raise InvalidValue(f'DHCP option static "{address}": expected addresses of {pool.subnet}')
+                raise InvalidValue(
+                    f'DHCP option static "{address}": expected addresses of {pool.subnet} that hosts can have'
+                )
         self._static[pool.pool_id] = static
         self._by_hand[pool.pool_id] = set()
         return pool
@@ -192,7 +196,7 @@ class DhcpIpam:
     def network_removed(self, network: Network) -> None:
         """Stop the servers of a network."""
         for service in self._networks.pop(network.id).services:
-            service.stop()
+            service.hold(f"network {network.name} has been removed")
 
     def services(self, network: Network) -> list[DhcpService]:
         """Return the servers of a network, the one beside the gateway first; others serve until they are stopped."""
@@ -222,19 +226,26 @@ class DhcpIpam:
         assert endpoint.mac is not None, endpoint
         typed = endpoint.settings.ipv4_address
         requested = None if typed is None else ipaddress.IPv4Address(typed)
-        if requested is not None:
-            if served.gateway_service is not None and endpoint.mac not in served.gateway_service.reservations:
-                served.gateway_service.reserve(endpoint.mac, requested.packed)
-                served.reserved.add(endpoint.mac)
-            self._pools.request_address(endpoint.pool.pool_id, requested, {})
         options = endpoint.network.ipam.options
         by_name = dhcp_options.choice(options, "client_id", ("mac", "name")) == "name"
+        name = endpoint.sandbox.container_name
+        if by_name and len(name) > CLIENT_NAME_MAX:
+            raise InvalidValue(
+                f'DHCP option client_id "name": expected container names of at most {CLIENT_NAME_MAX} characters, '
+                f"not one of {len(name)}"
+            )
+        client_id = dhcp_options.client_id_of(name) if by_name else None
+        if requested is not None:
+            service = served.gateway_service
+            if service is not None and service.reserve(endpoint.mac, client_id, requested.packed):
+                served.reserved.add(endpoint.mac)
+            self._pools.request_address(endpoint.pool.pool_id, requested, {})
         served.clients[endpoint.id] = EndpointLease(
             endpoint,
             profile_named(dhcp_options.choice(options, "client", tuple(PROFILES))),
             served.memories.get(endpoint.sandbox.container_id) or Memory(endpoint.mac),
             requested=requested,
-            client_id=dhcp_options.client_id_of(endpoint.sandbox.container_name) if by_name else None,
+            client_id=client_id,
             explain=lambda: self._explain(served),
         )
 

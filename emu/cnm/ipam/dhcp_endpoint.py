@@ -84,6 +84,7 @@ class EndpointLease:
         self._kernel = endpoint.sandbox.namespace.kernel
         self._parameters = LeaseParameters(endpoint.sandbox.namespace, endpoint.device)
         self._outcome: LeaseOutcome | None = None
+        self._in_effect: ClientLease | None = None
         reboots = memory.may_reboot(self._kernel.now) and requested in (None, _as_address(memory.address))
         wish = str(requested) if requested is not None else str(_as_address(memory.address) or "") or None
         self._program = DhcpProgram(
@@ -93,6 +94,7 @@ class EndpointLease:
             self._bound,
             self._unbound,
             self._failed,
+            on_extend=self._extended,
             requested=wish,
             reboot=reboots,
             host_name=endpoint.sandbox.container_name,
@@ -131,18 +133,43 @@ class EndpointLease:
     # -- what the program reports -------------------------------------------------------------------------------------
 
     def _bound(self, lease: ClientLease) -> None:
+        if self._put_into_effect(lease, announce_count=1):
+            self.failure = None
+            self._report(None)
+
+    def _extended(self, lease: ClientLease) -> None:
+        """Take what came with a renewal where it is new or was lost in between (RFC 2131 section 4.4.5).
+
+        As udhcpc's script, which sets address and routes again: an interface that was down has lost its routes.
+        """
+        before, self._in_effect = self._in_effect, lease
+        if before is not None and (before.parameters != lease.parameters or not self._is_complete()):
+            self._unbound(before)
+            self._put_into_effect(lease, announce_count=0)  # everybody knows the address
+
+    def _is_complete(self) -> bool:
+        """Tell whether the address and, if it is this network's, the default route are still there."""
+        namespace, device = self._sandbox.namespace, self.endpoint.device
+        if device is None or str(self.endpoint.address) not in namespace.addresses(device):
+            return False
+        if self._sandbox.gateway_endpoint is not self.endpoint:
+            return True
+        return any(not route.prefix_length and route.device is device for route in namespace.routes.all())
+
+    def _put_into_effect(self, lease: ClientLease, announce_count: int) -> bool:
+        """Give the endpoint its address and the rest; False when it does not fit the container."""
         address = ipaddress.IPv4Interface(f"{ipv4_to_text(lease.address)}/{lease.prefix_length}")
         router = None if lease.default_router is None else ipaddress.IPv4Address(lease.default_router)
         self.endpoint.gateway = None
         try:
             usable = router is not None and router in address.network  # as udhcpc's script, which goes on without
-            self.endpoint.bind(address, str(router) if usable else None, announce_count=1)
+            self.endpoint.bind(address, str(router) if usable else None, announce_count)
         except EmuError as error:
             self._refused(str(error))
-            return
+            return False
         self._parameters.install(lease)
-        self.failure = None
-        self._report(None)
+        self._in_effect = lease
+        return True
 
     def _refused(self, problem: str) -> None:
         """A lease that does not fit the container is given back at once; there is no use in asking again."""

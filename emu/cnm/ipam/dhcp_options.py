@@ -6,6 +6,8 @@ Every value is text, as Docker's `--ipam-opt key=value` has it: lists are "a,b",
 from __future__ import annotations
 
 import ipaddress
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,11 +15,12 @@ from typing import Any, TypeVar
 from emu.kernel.errors import InvalidValue
 from emu.kernel.units import parse_time_ns
 from emu.traffic.dhcp_profile import SECOND
-from emu.traffic.dhcp_server import DhcpServerSettings
+from emu.traffic.dhcp_server_settings import DhcpServerSettings
 from emu.wire import dhcp
 from emu.wire.address import is_mac_text, mac_to_bytes
 
 T = TypeVar("T")
+_DOMAIN = re.compile(r"(?!-)[a-zA-Z0-9_-]{1,63}(\.(?!-)[a-zA-Z0-9_-]{1,63})*\.?")
 AddressRange = tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]
 
 SERVER_OPTIONS = (
@@ -27,6 +30,8 @@ SERVER_OPTIONS = (
 """What a server can be told."""
 NETWORK_OPTIONS = (*SERVER_OPTIONS, "server", "static", "client", "client_id")
 """What a network with the address manager `dhcp` can be told."""
+SHOWN_MAX = 100
+"""How many characters of a wrong value an error shows at most."""
 
 
 @dataclass(slots=True)
@@ -63,9 +68,12 @@ def server_settings(
     first, last = read(options, "range", _range) or _default_range(segment)
     taken = [address for address in segment.taken if address != server.ip]
     excluded = read(options, "exclusions", _ranges) or []
+    for lowest, highest in excluded:
+        if lowest not in network or highest not in network or lowest > highest:
+            raise _wrong("exclusions", f"{lowest}-{highest}", f"addresses of {network}, the lower one first")
     _fill(reservations, options, taken)
     router = read(options, "gateway", _address_or_none) if "gateway" in options else segment.router
-    if router is not None and router not in network:
+    if "gateway" in options and router is not None and not is_host_address(router, network):
         raise _wrong("gateway", str(router), f'an address of {network}, or "none"')
     given: dict[str, Any] = {
         "domain": read(options, "domain", _domain),
@@ -82,7 +90,7 @@ def server_settings(
         prefix_length=network.prefixlen,
         first=first.packed,
         last=last.packed,
-        exclusions=frozenset(address.packed for address in (*_all_of(excluded, network), *taken)),
+        exclusions=frozenset(address.packed for address in (*_all_of(excluded), *taken)),
         reservations=reservations,
         router=None if router is None else router.packed,
         dns=[address.packed for address in read(options, "dns", _addresses) or ()],
@@ -101,6 +109,11 @@ def _fill(reservations: dict[bytes, bytes], options: Mapping[str, str], taken: I
 def static_addresses(options: Mapping[str, str]) -> list[ipaddress.IPv4Address]:
     """Return the addresses that the option `static` names: given by hand, never leased."""
     return read(options, "static", _addresses) or []
+
+
+def is_host_address(address: ipaddress.IPv4Address, network: ipaddress.IPv4Network) -> bool:
+    """Tell whether an address is one that a host of a network can have: neither its first nor its last one."""
+    return address in network and address not in (network.network_address, network.broadcast_address)
 
 
 def choice(options: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
@@ -127,7 +140,8 @@ class _Expected(ValueError):
 
 
 def _wrong(name: str, text: str, expected: str) -> InvalidValue:
-    return InvalidValue(f'DHCP option {name} "{text}": expected {expected}')
+    shown = text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"
+    return InvalidValue(f"DHCP option {name} {json.dumps(shown, ensure_ascii=False)}: expected {expected}")
 
 
 def _parts(text: str) -> list[str]:
@@ -160,10 +174,9 @@ def _ranges(text: str) -> list[AddressRange]:
     return [_range(part) if "-" in part else (_address(part), _address(part)) for part in _parts(text)]
 
 
-def _all_of(ranges: Iterable[AddressRange], network: ipaddress.IPv4Network) -> Iterable[ipaddress.IPv4Address]:
-    lowest, highest = int(network.network_address), int(network.broadcast_address)
+def _all_of(ranges: Iterable[AddressRange]) -> Iterable[ipaddress.IPv4Address]:
     for first, last in ranges:
-        for number in range(max(int(first), lowest), min(int(last), highest) + 1):
+        for number in range(int(first), int(last) + 1):
             yield ipaddress.IPv4Address(number)
 
 
@@ -186,11 +199,16 @@ def _reservations(text: str) -> dict[bytes, bytes]:
 
 def client_id_of(text: str) -> bytes:
     """Return a client identifier: type 0, which is no hardware address, and a text; or "id:" and its bytes in hex."""
+    if not text:
+        raise _Expected("a MAC address or a client identifier before the =")
     if text.startswith("id:"):
         try:
-            return bytes.fromhex(text[3:])
+            identifier = bytes.fromhex(text[3:])
         except ValueError:
-            raise _Expected("hex digits after id:") from None
+            identifier = b""
+        if len(identifier) < 2:
+            raise _Expected("hex digits after id:, for two bytes at least")
+        return identifier
     return b"\0" + text.encode()
 
 
@@ -254,7 +272,7 @@ def _mtu(text: str) -> int:
 
 
 def _domain(text: str) -> str:
-    if not text or not text.isascii() or any(character.isspace() for character in text):
+    if len(text) > 253 or not _DOMAIN.fullmatch(text):
         raise _Expected("a domain name such as lan.example")
     return text
 

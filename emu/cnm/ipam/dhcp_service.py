@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from emu.kernel.errors import Conflict
 from emu.traffic.dhcp_daemon import DhcpDaemon
 from emu.traffic.dhcp_leases import BOUND, NEVER_NS, Lease, LeaseTable
-from emu.traffic.dhcp_server import DhcpServer, DhcpServerSettings
+from emu.traffic.dhcp_server import DhcpServer
+from emu.traffic.dhcp_server_settings import DhcpServerSettings
 from emu.wire.address import ipv4_to_text, mac_to_text
 
 if TYPE_CHECKING:
@@ -60,11 +61,12 @@ class DhcpService:
         self.table = LeaseTable()
         self.label = ""
         self._daemon: DhcpDaemon | None = None
+        self._held_back = ""
 
     @property
     def running(self) -> bool:
-        """Whether it serves."""
-        return self._daemon is not None
+        """Whether it serves; not any more when its interface has been deleted."""
+        return self._daemon is not None and not self._daemon.device.is_deleted
 
     @property
     def leases(self) -> list[LeaseEntry]:
@@ -89,10 +91,14 @@ class DhcpService:
     def start(self) -> None:
         """Serve (again) with the leases there are. Nothing if it does.
 
-        Raises EmuError when the interface is not there or does not have the server's address.
+        Raises EmuError when the interface is not there or does not have the server's address, Conflict when the host
+        has crashed or the network has been removed.
         """
-        if self._daemon is not None:
+        if self.running:
             return
+        self.stop()
+        if self._held_back:
+            raise Conflict(f"DHCP server {self.label}: {self._held_back}")
         namespace, device = self._place()
         self._daemon = DhcpDaemon(namespace, device, self.settings, self.table)
         self.label = device.label
@@ -102,6 +108,12 @@ class DhcpService:
         if self._daemon is not None:
             self._daemon.stop()
             self._daemon = None
+
+    def hold(self, reason: str) -> None:
+        """Stop, and do not start again while there is a reason, which `start` then says; "" lifts that."""
+        self._held_back = reason
+        if reason:
+            self.stop()
 
     def restart(self, keep_leases: bool = True) -> None:
         """Stop and start.
@@ -118,12 +130,24 @@ class DhcpService:
         lease = self.table.of_address(address)
         return lease if lease is not None and lease.keeps_others_away(self._kernel.now) else None
 
-    def reserve(self, mac: bytes, address: bytes) -> None:
-        """Keep an address for the client with a MAC address. Raises Conflict when it is kept for another."""
-        for client, other in self.reservations.items():
-            if other == address and client != mac:
-                raise Conflict("Address already in use")
+    def reserve(self, mac: bytes, client_id: bytes | None, address: bytes) -> bool:
+        """Keep an address for a client; False when the options reserve it for this client already.
+
+        Raises Conflict when it is kept for another client, or another address for this one.
+        """
+        for known_by in (client_id, mac):
+            kept = None if known_by is None else self.reservations.get(known_by)
+            if kept == address:
+                return False
+            if kept is not None:
+                raise Conflict(
+                    f"ipv4_address {ipv4_to_text(address)}: the DHCP option reservations keeps {ipv4_to_text(kept)} "
+                    "for this client; ask for that, or for none"
+                )
+        if address in self.reservations.values():
+            raise Conflict("Address already in use")
         self.reservations[mac] = address
+        return True
 
     def _server(self) -> DhcpServer:
         return DhcpServer(self.settings, self.table) if self._daemon is None else self._daemon.server
