@@ -49,7 +49,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        raise EmuError("the plot needs matplotlib: pip install 'emu[plot]', or leave it out with --no-plot") from None
+        raise EmuError("the plot needs matplotlib: pip install matplotlib, or leave it out with --no-plot") from None
 
 
 def write_plot(benchmark: Benchmark, folder: Path) -> list[Path]:
