@@ -373,6 +373,9 @@ class Emulation:
             drops=dict(self._drops),
             impairments=self.interfaces.impairments(),
             leases=[lease for service in all_services(self) for lease in service.leases],
+            tcp_connections=sum(
+                namespace.tcp.opened for host in self.hosts.values() for namespace in host.namespaces()
+            ),
         )
 
     def close(self) -> None:

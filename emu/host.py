@@ -66,6 +66,11 @@ class Host:
         self.net.underlay.settle()
         return self.net.underlay.prefixed_addresses_of(self)
 
+    def namespaces(self) -> list[Namespace]:
+        """Its own namespace and those of its running containers."""
+        running = (container.namespace for container in self.containers.list() if container.running)
+        return list(dict.fromkeys([self.namespace, *running]))  # containers may share one
+
     def crash(self) -> None:
         """Let the machine fail: its links lose their carrier, its containers end, and nobody is told.
 

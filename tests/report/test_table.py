@@ -90,6 +90,14 @@ def test_the_hint_says_which_file_is_for_what() -> None:
     assert hint_lines(folder, []) == ["results: out/demo/ (no capture was written)"]
 
 
+def test_the_hint_of_a_run_with_tcp_says_that_its_analysis_wants_a_file_per_interface() -> None:
+    folder = Path("out/demo")
+    together, single = folder / "capture.pcapng", folder / "by-interface" / "web-eth0.pcapng"
+    assert any("--split" in line for line in hint_lines(folder, [together], has_tcp=True))
+    for captures, has_tcp in (([together], False), ([together, single], True), ([], True)):
+        assert not any("--split" in line for line in hint_lines(folder, captures, has_tcp=has_tcp))
+
+
 def test_the_hint_says_how_to_see_inside_encrypted_tunnels() -> None:
     folder = Path("out/demo")
     lines = hint_lines(folder, [folder / "capture.pcapng"], [folder / "esp_sa"])
