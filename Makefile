@@ -33,10 +33,10 @@ lint: $(STAMP) ## style, formatting, types and the floors of the house
 	$(BIN)/lint-imports
 
 test: lint ## everything CI checks on each change
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-slow: $(STAMP) ## soaks, statistics and scale
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 format: $(STAMP) ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

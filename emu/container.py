@@ -314,7 +314,7 @@ class Container(Programs):
     def resolve(self, name: str) -> list[str]:
         """The IPv4 addresses a name has for its programs, as Docker would answer; none when it is unknown.
 
-        Limits: answered from the controller's records, without packets, until there is a DNS server.
+        Limits: answered from the controller's records, without packets.
         """
         return self.host.controller.resolve(self.sandbox, name)
 

@@ -75,6 +75,11 @@ SEVERITY_WARNING = 0x00600000
 
 CHECKSUMS = ("ip.checksum.status", "icmp.checksum.status", "udp.checksum.status", "tcp.checksum.status")
 CHECKSUM_BAD = "0"
+COMPLAINTS = ("frame.number", "frame.interface_name", *CHECKSUMS, *(name for name in FIELDS if name.startswith("_ws.")))
+COMPLAINING = " || ".join(
+    ("_ws.malformed", f"_ws.expert.severity >= {SEVERITY_WARNING}", *(f"{name} == 0" for name in CHECKSUMS))
+)
+"""The display filter of frames with which something is wrong; so only those are printed and read."""
 
 Row = dict[str, str]
 
@@ -116,7 +121,12 @@ def tshark_rows(path: Path | str) -> list[Row]:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, size: int, mtime_ns: int) -> list[Row]:
-    arguments = [word for name in FIELDS for word in ("-e", name)]
+    return _ask(path, FIELDS)
+
+
+def _ask(path: Path, names: Sequence[str], display_filter: str = "") -> list[Row]:
+    arguments = [word for name in names for word in ("-e", name)]
+    arguments += ["-Y", display_filter] if display_filter else []
     preferences = [f"{name}.check_checksum:TRUE" for name in ("ip", "udp", "tcp")]
     # the same packet is in a capture once per interface, which looks like a replay, or like a retransmission
     preferences += ["esp.do_esp_sequence_analysis:FALSE", "tcp.analyze_sequence_numbers:FALSE"]
@@ -124,7 +134,7 @@ def _read(path: Path, size: int, mtime_ns: int) -> list[Row]:
     options = [word for preference in preferences for word in ("-o", preference)]
     fields = ("-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|")
     text = run_program("tshark", "-n", "-r", path, *options, *fields, *arguments)
-    return [dict(zip(FIELDS, line.split("\t"), strict=True)) for line in text.splitlines()]
+    return [dict(zip(names, line.split("\t"), strict=True)) for line in text.splitlines()]
 
 
 def column(path: Path | str, *names: str, **equal: str) -> list[Any]:
@@ -143,7 +153,7 @@ def complaints(path: Path | str, ignore_expert: Sequence[str] = ()) -> list[str]
     ignore_expert: expert messages that start so are not counted.
     """
     found = []
-    for row in tshark_rows(path):
+    for row in _ask(Path(path), COMPLAINTS, COMPLAINING):
         where = f"frame {row['frame.number']} on {row['frame.interface_name']}"
         if row["_ws.malformed"]:
             found.append(f"{where}: malformed")

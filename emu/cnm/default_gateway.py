@@ -1,7 +1,7 @@
 """The way out for containers whose networks have no gateway: an endpoint on docker_gwbridge.
 
-Source: libnetwork default_gateway.go, FACTS 58, 72. Limits: only overlay networks ask for it (address translation
-comes later, so nothing outside the host can answer yet).
+Source: libnetwork default_gateway.go, FACTS 58, 72. Limits: only overlay networks ask for it; without address
+translation nothing outside the host can answer.
 """
 
 from __future__ import annotations

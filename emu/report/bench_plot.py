@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,19 +49,24 @@ def require_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        raise EmuError("the plot needs matplotlib: pip install 'emu[plot]', or leave it out with --no-plot") from None
+        raise EmuError("the plot needs matplotlib: pip install matplotlib, or leave it out with --no-plot") from None
 
 
 def write_plot(benchmark: Benchmark, folder: Path) -> list[Path]:
     """Write overlay.png and overlay.svg and return their paths. Raises EmuError when matplotlib is missing."""
+    return save(draw, benchmark, folder / PNG_FILE, folder / SVG_FILE)
+
+
+def save(drawing: Callable[[Benchmark], Any], benchmark: Benchmark, png: Path, svg: Path) -> list[Path]:
+    """Draw a figure into both files and return their paths. Raises EmuError when matplotlib is missing."""
     require_matplotlib()
     import matplotlib
 
     with matplotlib.rc_context(SETTINGS):
-        figure = draw(benchmark)
-        figure.savefig(folder / PNG_FILE, dpi=150, metadata={"Software": f"emu {__version__}"})
-        figure.savefig(folder / SVG_FILE, metadata={"Date": None, "Creator": f"emu {__version__}"})
-    return [folder / PNG_FILE, folder / SVG_FILE]
+        figure = drawing(benchmark)
+        figure.savefig(png, dpi=150, metadata={"Software": f"emu {__version__}"})
+        figure.savefig(svg, metadata={"Date": None, "Creator": f"emu {__version__}"})
+    return [png, svg]
 
 
 def draw(benchmark: Benchmark) -> Any:

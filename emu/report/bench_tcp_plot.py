@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emu.report.bench_plot import CASE_COLOURS, SETTINGS, require_matplotlib
+from emu.report.bench_plot import CASE_COLOURS, save
 from emu.report.bench_table import HEADLINE_MTU
 from emu.scenario.overlay_bench.cases import CASES
 from emu.version import __version__
@@ -23,16 +23,9 @@ def write_tcp_plot(benchmark: Benchmark, folder: Path) -> list[Path]:
 
     Raises EmuError when matplotlib is missing.
     """
-    require_matplotlib()
     if not benchmark.tcp_results:
         return []
-    import matplotlib
-
-    with matplotlib.rc_context(SETTINGS):
-        figure = draw(benchmark)
-        figure.savefig(folder / PNG_FILE, dpi=150, metadata={"Software": f"emu {__version__}"})
-        figure.savefig(folder / SVG_FILE, metadata={"Date": None, "Creator": f"emu {__version__}"})
-    return [folder / PNG_FILE, folder / SVG_FILE]
+    return save(draw, benchmark, folder / PNG_FILE, folder / SVG_FILE)
 
 
 def draw(benchmark: Benchmark) -> Any:

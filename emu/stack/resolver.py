@@ -9,7 +9,7 @@ class ResolverSettings:
     """The name servers and the search domain of one namespace.
 
     nameservers: addresses as text, in the order in which they are asked. domain: appended to short names, or "".
-    Limits: nothing asks them yet: names are answered from the controller's records, without packets.
+    Limits: nothing asks them: names are answered from the controller's records, without packets.
     """
 
     __slots__ = ("domain", "nameservers")

@@ -10,13 +10,6 @@ LENGTH = 28
 OPERATION_REQUEST = 1
 OPERATION_REPLY = 2
 
-# Offsets from the start of the ARP message
-OPERATION = slice(6, 8)
-SENDER_MAC = slice(8, 14)
-SENDER_ADDRESS = slice(14, 18)
-TARGET_MAC = slice(18, 24)
-TARGET_ADDRESS = slice(24, 28)
-
 _FIXED = b"\x00\x01\x08\x00\x06\x04"
 """Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4."""
 

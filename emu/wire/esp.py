@@ -41,7 +41,7 @@ def require_cryptography() -> None:
     try:
         import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
     except ImportError:
-        raise EmuError("encrypted overlay networks need the package cryptography: pip install 'emu[crypto]'") from None
+        raise EmuError("encrypted overlay networks need the package cryptography: pip install cryptography") from None
 
 
 def security_parameters_index(source: bytes, destination: bytes, tag: int) -> int:

@@ -9,10 +9,8 @@ from struct import Struct
 
 HEADER_LENGTH = 14
 
-DESTINATION = slice(0, 6)
 SOURCE = slice(6, 12)
 ADDRESSES = slice(0, 12)
-ETHERTYPE = slice(12, 14)
 
 ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_ARP = 0x0806

@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from struct import Struct
 
-MINIMUM_HEADER_LENGTH = 20
-MAXIMUM_HEADER_LENGTH = 60
-MAXIMUM_LENGTH = 65535
-
 PROTOCOL_ICMP = 1
-PROTOCOL_IGMP = 2
 PROTOCOL_TCP = 6
 PROTOCOL_UDP = 17
 
 FLAG_MORE_FRAGMENTS = 0x2000
 FLAG_DONT_FRAGMENT = 0x4000
-FLAG_RESERVED = 0x8000
 FRAGMENT_MASK = 0x3FFF
 """MF flag and fragment offset: any of these bits set means the packet is a fragment."""
 OFFSET_MASK = 0x1FFF

@@ -17,7 +17,6 @@ from emu.wire.frame import Frame
 from emu.wire.tcp import CWR, FIN, PROTOCOL_TCP, PSH
 
 ETHERNET_LENGTH = 14
-UDP_LENGTH = 8
 PROTOCOL_UDP = 17
 _HEADER_LENGTH = 20
 _MASK_32 = 0xFFFFFFFF

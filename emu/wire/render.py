@@ -1,11 +1,11 @@
 """One line of text for any frame, in the words of `tcpdump -n -S` (with `-e` when the link header is wanted).
 
 Where tcpdump says something, this says the same; the exceptions are on purpose: fragments end with tcpdump's older
-notation `(frag id:size@offset+)`, because without it a lost fragment can't be seen; nothing is printed on a second
-line; and what UDP and TCP carry is not dissected. A cut-off header reads `[|ip]`, `[|udp]` and so on.
+notation `(frag id:size@offset+)`, because without it a lost fragment can't be seen; and the frame inside a VXLAN packet
+follows on the same line instead of the next. A cut-off header reads `[|ip]`, `[|udp]` and so on.
 
-Limits: rarer ARP operations, ICMP types and IP protocols are shown as numbers; of IPv6 only addresses and the kind
-of payload; what follows VLAN tags and LLC headers isn't read.
+Limits: rarer ARP operations, ICMP types and IP protocols are shown as numbers; of what UDP and TCP carry only DHCP,
+VXLAN and HTTP are read; of IPv6 only addresses and the kind of payload; what follows VLAN tags and LLC headers isn't.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ipaddress import IPv6Address
 from emu.wire import arp, ethernet, ipv4
 from emu.wire.address import ipv4_to_text, mac_to_text
 from emu.wire.render_icmp import render_icmp
+from emu.wire.render_payload import frame_in_vxlan, render_udp_payload
 from emu.wire.render_tcp import render_tcp
 
 _ETHERTYPE_NAMES = {
@@ -30,6 +31,12 @@ def render(data: bytes, *, link_header: bool = False) -> str:
 
     data: the frame from its destination MAC address on. link_header: begin with MAC addresses, EtherType and length.
     """
+    line = _render_frame(data, link_header)
+    inner = frame_in_vxlan(data)
+    return line if inner is None else f"{line}: {_render_frame(inner, link_header)}"
+
+
+def _render_frame(data: bytes, link_header: bool) -> str:
     if len(data) < ethernet.HEADER_LENGTH:
         return "[|ether]"
     kind = data[12] << 8 | data[13]
@@ -94,7 +101,7 @@ def _render_packet(view: ipv4.Ipv4View) -> str:
             return f"{source} > {destination}: [|{name}]{fragment}"
         source_port, destination_port = payload[0] << 8 | payload[1], payload[2] << 8 | payload[3]
         if protocol == ipv4.PROTOCOL_UDP:
-            text = _render_udp(payload, view.payload_length, view.more_fragments)
+            text = _render_udp(source_port, destination_port, payload, view.payload_length, view.more_fragments)
         else:
             text = render_tcp(payload, view.payload_length)
         return f"{source}.{source_port} > {destination}.{destination_port}: {text}{fragment}"
@@ -112,7 +119,7 @@ def _render_fragment(view: ipv4.Ipv4View) -> str:
     return f" (frag {view.identification}:{view.payload_length}@{view.fragment_offset}{more})"
 
 
-def _render_udp(segment: bytes, length: int, more_fragments: bool) -> str:
+def _render_udp(source_port: int, destination_port: int, segment: bytes, length: int, more_fragments: bool) -> str:
     """segment: the captured bytes; length: what the IP header says there are."""
     if length < 8:
         return f"truncated-udp {length}"
@@ -123,7 +130,7 @@ def _render_udp(segment: bytes, length: int, more_fragments: bool) -> str:
         return f"truncated-udplength {udp_length}"
     if udp_length > length and not more_fragments:
         return f"UDP, bad length {udp_length - 8} > {length - 8}"
-    return f"UDP, length {udp_length - 8}"
+    return render_udp_payload(source_port, destination_port, segment[8:], udp_length - 8)
 
 
 def _render_ipv6(data: bytes) -> str:

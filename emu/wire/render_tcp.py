@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from struct import Struct
 
+from emu.wire.render_payload import render_tcp_payload
 from emu.wire.tcp import flags_text
 
 _SYN_FIN_RST = 0x07
@@ -21,7 +22,9 @@ def render_tcp(segment: bytes, length: int) -> str:
     """
     if len(segment) < 20:
         return "[|tcp]"
-    _, _, sequence, acknowledgment, data_offset, flags, window, _, urgent = _unpack_from(segment)
+    source_port, destination_port, sequence, acknowledgment, data_offset, flags, window, _, urgent = _unpack_from(
+        segment
+    )
     header_length = (data_offset >> 4) << 2
     if header_length < 20:
         return f"tcp {length - header_length} [bad hdr length {header_length} - too short, < 20]"
@@ -44,7 +47,8 @@ def render_tcp(segment: bytes, length: int) -> str:
             whole = "".join(f"{word}," for word in words if word != _BAD_OPTION)
             return f"{text}, options [{whole} [|tcp]"
         text += f", options [{','.join(words)}]"
-    return f"{text}, length {data_length}"
+    carried = render_tcp_payload(source_port, destination_port, segment[header_length:])
+    return f"{text}, length {data_length}{carried}"
 
 
 def _render_options(options: bytes) -> list[str]:

@@ -7,8 +7,6 @@ from struct import Struct
 from emu.wire.checksum import checksum_sum, pseudo_header_sum, verify_udp
 
 HEADER_LENGTH = 8
-MAXIMUM_PAYLOAD_LENGTH = 65507
-"""What fits a 65535-byte IPv4 packet without options."""
 
 _pack = Struct("!HHHH").pack
 _unpack_from = Struct("!HH").unpack_from

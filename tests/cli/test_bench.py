@@ -73,7 +73,7 @@ def test_without_matplotlib_it_says_what_to_install_before_anything_is_measured(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     code, output = bench("--out", str(tmp_path))
     assert code == 2
-    assert output == "emu: the plot needs matplotlib: pip install 'emu[plot]', or leave it out with --no-plot\n"
+    assert output == "emu: the plot needs matplotlib: pip install matplotlib, or leave it out with --no-plot\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -326,7 +326,7 @@ def test_a_run_does_not_load_scapy_unless_the_script_does() -> None:
     assert python("-c", code).stdout == "[]\n"
 
 
-def test_the_version() -> None:
+def test_the_version_is_printed_with_the_name_in_front() -> None:
     assert CliRunner().invoke(app, ["--version"]).output == f"emu {__version__}\n"
 
 

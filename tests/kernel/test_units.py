@@ -11,7 +11,7 @@ from emu.kernel import InvalidValue, units
     ("text", "value"),
     [("10us", 10_000), ("1.5s", 1_500_000_000), ("0.25ms", 250_000), ("7ns", 7), ("2min", 120_000_000_000), (5, 5)],
 )
-def test_times(text, value):
+def test_times_are_read_into_nanoseconds(text, value):
     assert units.parse_time_ns(text) == value
 
 
@@ -19,19 +19,19 @@ def test_times(text, value):
     ("text", "value"),
     [("1Gbit", 10**9), ("100mbit", 10**8), ("2.5Gbit/s", 2_500_000_000), ("9600bit", 9600), (42, 42)],
 )
-def test_rates(text, value):
+def test_rates_are_read_into_bits_per_second(text, value):
     assert units.parse_rate_bps(text) == value
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("1500B", 1500), ("64KiB", 65536), ("64kB", 64000), ("1.5MiB", 1572864), (9000, 9000)]
 )
-def test_sizes(text, value):
+def test_sizes_are_read_into_bytes(text, value):
     assert units.parse_size_bytes(text) == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("10%", 0.1), (0.1, 0.1), ("0.5", 0.5), (0, 0.0), (1, 1.0)])
-def test_probabilities(text, value):
+def test_probabilities_are_read_as_shares_or_percent(text, value):
     assert units.parse_probability(text) == value
 
 

@@ -54,7 +54,7 @@ def test_without_impairments_there_is_no_table() -> None:
         ({"over_burst": 7}, "7 over the burst"),
     ],
 )  # fmt: skip
-def test_in_words(changes: dict[str, object], text: str) -> None:
+def test_what_a_line_did_is_told_in_words(changes: dict[str, object], text: str) -> None:
     assert outcome_text(entry(**changes)) == text
 
 

@@ -18,6 +18,7 @@ from tests.capture.pcapng_reader import CaptureFile, Packet, read_pcapng
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOPOLOGIES = REPOSITORY / "topologies"
 NAMES = tuple(sorted(path.stem for path in TOPOLOGIES.glob("*.py")))
+EVERYTHING = Path(__file__).with_name("everything.py")
 
 _scratch = TemporaryDirectory(prefix="emu-scenarios-")  # removed when the test session ends
 
@@ -53,10 +54,15 @@ def _read(path: Path) -> CaptureFile:
     return read_pcapng(path)
 
 
+def script(name: str) -> Path:
+    """Return the file of a topology, or of the tests' own one that does everything."""
+    return EVERYTHING if name == EVERYTHING.stem else TOPOLOGIES / f"{name}.py"
+
+
 def run_again(name: str, folder: Path | None = None, seed: int | None = None, **settings: str) -> Outcome:
     """Run a topology in this process, into a folder of its own."""
     folder = folder or Path(mkdtemp(prefix=f"{name}-", dir=_scratch.name))
-    with load_topology(TOPOLOGIES / f"{name}.py") as topology:
+    with load_topology(script(name)) as topology:
         outcome = run_topology(topology, RunOptions(folder=folder, settings=settings, seed=seed))
     return Outcome(folder, outcome.result)
 
@@ -71,7 +77,7 @@ def run_command(name: str, folder: Path, hash_seed: str) -> None:
     """Run a topology with the `emu` command in a process of its own, with a given PYTHONHASHSEED."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(REPOSITORY)}
     subprocess.run(
-        [sys.executable, "-m", "emu", "run", str(TOPOLOGIES / f"{name}.py"), "--out", str(folder), "--quiet"],
+        [sys.executable, "-m", "emu", "run", str(script(name)), "--out", str(folder), "--quiet"],
         env=environment,
         cwd=folder.parent,
         check=True,

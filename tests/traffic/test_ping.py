@@ -243,6 +243,7 @@ def test_busybox_does_not_hear_that_the_device_refused() -> None:
     assert "sendto" not in result.text
 
 
+@pytest.mark.slow
 def test_sequence_numbers_wrap_at_65536_and_are_shown_in_full() -> None:
     namespace = answering(100_000)
     result = run(namespace, count=65540, interval="1ms")

@@ -1,6 +1,6 @@
 """The bridge driver: one Linux bridge per network, one veth pair per endpoint.
 
-Source: libnetwork drivers/bridge, FACTS 1-9. Limits: IPv4 only; no published ports and no address translation yet.
+Source: libnetwork drivers/bridge, FACTS 1-9. Limits: IPv4 only; no published ports and no address translation.
 """
 
 from __future__ import annotations
@@ -217,10 +217,6 @@ class BridgeDriver:
         """Withdraw the rule for the endpoint's address; the container end goes with the endpoint."""
         if endpoint.address is not None:
             self._controller.namespace.raw.release(endpoint.address.ip.packed)
-
-    def host_interface(self, endpoint: Endpoint) -> NetDevice:
-        """Return the host end of an endpoint's veth pair."""
-        return self._pairs[endpoint.id].host_end
 
 
 def _check_default_gateway(network: Network) -> None:

@@ -1,7 +1,7 @@
 """The options of a bridge network: which ones act, which are stored, which are refused.
 
 Source: libnetwork drivers/bridge, FACTS 5, FACTS29 4. Limits: `enable_ip_masquerade` and `host_binding_ipv4` are
-stored and shown, but act only on address translation and published ports, which are not built yet.
+stored and shown, but act only on address translation and published ports, which are not built.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class BridgeOptions:
 
     name: the bridge device's name, or "" for `br-` and the network's id.
     icc: containers of the network may talk to each other.
-    masquerade: stored; address translation is not built yet.
+    masquerade: stored; address translation is not built.
     inhibit_ipv4: the bridge keeps no address.
     mtu: 0 is the kernel's default, 1500.
     interface_prefix: what container interfaces are named by.

@@ -5,7 +5,7 @@ Source: libnetwork iptabler, FACTS 46-50, FACTS29 13, 14.
 The raw table, which drops traffic between bridges one step earlier on engines 28 and 29, is kept by the driver as
 endpoints come and go (`emu.stack.raw_table`).
 
-Limits: no connection tracking yet, so traffic between a bridge and anything that isn't a Docker bridge passes
+Limits: no connection tracking, so traffic between a bridge and anything that isn't a Docker bridge passes
 in both directions (a real host lets only answers in). The engines' chains are written
 as one list with the same verdicts.
 """

@@ -216,10 +216,6 @@ class OverlayDriver:
         """Tell the other nodes that the endpoint is gone."""
         self._node.withdraw(endpoint)
 
-    def host_interface(self, endpoint: Endpoint) -> NetDevice:
-        """Return the end of an endpoint's veth pair that is on the network's bridge."""
-        return self.networks[endpoint.network.id].pairs[endpoint.id].host_end
-
 
 def _routes(endpoint: Endpoint) -> list[StaticRoute]:
     """Return the routes to the network's other subnets: through the gateway of the endpoint's own."""

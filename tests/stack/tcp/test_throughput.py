@@ -130,6 +130,14 @@ def test_a_row_of_the_golden_table_is_what_it_was(case: tuple[str, float, str, i
 
 
 @pytest.mark.slow
-def test_the_golden_table_is_what_it_was() -> None:
+@pytest.mark.parametrize("case", [case for case in CASES if case not in CHEAP], ids=str)
+def test_every_other_row_of_the_golden_table_is_what_it_was(case: tuple[str, float, str, int]) -> None:
     """To accept a change: python -m tests.stack.tcp.throughput --bless."""
-    assert HEADER + "".join(row(*case) for case in CASES) == GOLDEN.read_text()
+    assert row(*case) in GOLDEN.read_text().splitlines(keepends=True)
+
+
+def test_the_golden_table_has_one_row_for_each_case_in_their_order() -> None:
+    text = GOLDEN.read_text()
+    assert text.startswith(HEADER)
+    cells = [line.split()[:4] for line in text.removeprefix(HEADER).splitlines()]
+    assert cells == [[name, f"{loss:.2%}", delay, str(queue)] for name, loss, delay, queue in CASES]
