@@ -375,6 +375,13 @@ class Emulation:
             leases=[lease for service in all_services(self) for lease in service.leases],
         )
 
+    @property
+    def had_tcp(self) -> bool:
+        """Whether a host, or a container that still runs, has had a TCP connection."""
+        namespaces = [host.namespace for host in self.hosts.values()]
+        namespaces += [container.namespace for container in self.containers.values() if container.running]
+        return any(namespace.tcp.opened for namespace in namespaces)
+
     def close(self) -> None:
         """Complete all captures."""
         for capture in self.captures:

@@ -38,14 +38,16 @@ class Tcp:
 
     connections: by the bytes of arriving frames that name them. settings: what new connections start with.
     congestion: the default algorithm of new connections, "cubic" (Linux's tcp_congestion_control).
+    opened: how many connections there have been, those that failed included.
     """
 
-    __slots__ = ("_bound", "_listeners", "_random", "_settings", "congestion", "connections", "namespace")
+    __slots__ = ("_bound", "_listeners", "_random", "_settings", "congestion", "connections", "namespace", "opened")
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.connections: dict[bytes, TcpLink] = {}
         self.congestion = "cubic"
+        self.opened = 0
         self._listeners: dict[int, list[TcpListener]] = {}
         self._bound: dict[int, list[TcpSocket]] = {}
         self._random = namespace.kernel.random(f"TCP ports of {namespace.name}")
@@ -161,6 +163,7 @@ class Tcp:
             maximum_segment=maximum_segment,
         )
         self.connections[link.key] = link
+        self.opened += 1
         return link
 
     def is_connected(self, local: Endpoint, remote: Endpoint) -> bool:
