@@ -294,7 +294,10 @@ class Kernel(Environment):
             fn(arg)
         start = f"{STUCK_STEPS:,} steps without time passing at t={format_time_ns(self.now)}: "
         if not labels:
-            raise SimulationStuck(start + "a process or function goes on and on; let it wait for time to pass")
+            raise SimulationStuck(
+                f"{start}a process or function goes on and on; let it wait for time to pass, or give a link on its way "
+                "a rate or a delay"
+            )
         raise SimulationStuck(
             f"{start}frames go round through {', '.join(labels)}; break the loop, or give a link on the way a rate or "
             "a delay"

@@ -271,3 +271,18 @@ def test_stopping_a_container_whose_program_waits_for_one_of_two_things_is_no_er
     net.at("1s", web.stop)
     net.run()
     assert task.state == "stopped"
+
+
+def test_without_costs_and_rates_a_fixed_amount_takes_no_time_and_a_fixed_time_says_what_to_set() -> None:
+    def test_of(**how: str) -> tuple[emu.Emulation, emu.Task]:
+        net = emu.Emulation(seed=1, cost="none")
+        network = net.networks.create("shop")
+        web, db = (net.host.containers.run(name, network=network) for name in ("web", "db"))
+        return net, web.iperf(db, **how)
+
+    net, task = test_of(bytes="3MB")
+    net.run()
+    assert task.result.outcome == "3000000 bytes received in no time"
+    net, task = test_of(time="1s")
+    with pytest.raises(emu.EmuError, match="give a link on the way a rate or a delay"):
+        net.run()
