@@ -1,10 +1,12 @@
 """TCP sockets of containers: by name, with options, over a bridge and an overlay, and when a container stops."""
 
 import errno
+from contextlib import suppress
 
 import pytest
 
 import emu
+from emu.device.cost import CostModel
 from emu.kernel.errors import InvalidValue, NotFound
 
 
