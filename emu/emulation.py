@@ -373,10 +373,12 @@ class Emulation:
             drops=dict(self._drops),
             impairments=self.interfaces.impairments(),
             leases=[lease for service in all_services(self) for lease in service.leases],
-            tcp_connections=sum(
-                namespace.tcp.opened for host in self.hosts.values() for namespace in host.namespaces()
-            ),
         )
+
+    @property
+    def had_tcp(self) -> bool:
+        """Whether a host, or a container that still runs, has had a TCP connection."""
+        return any(namespace.tcp.opened for host in self.hosts.values() for namespace in host.namespaces())
 
     def close(self) -> None:
         """Complete all captures."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
+from emu import arguments
 from emu.kernel.errors import InvalidValue, NotSupported
 from emu.program_runner import ProgramRunner
-from emu.task import Program, Task
+from emu.task import Program, Task, checked_script
 from emu.traffic.http_client import HttpClient, request_options
 from emu.traffic.http_messages import HttpRequest, Page
 from emu.traffic.http_result import HttpResult
@@ -31,6 +32,9 @@ class HttpPrograms(ProgramRunner):
         `HttpRequest` that returns one of these, or a generator function that may wait first.
         The server has `.requests`, `.log_text` (common log format) and `.close()`. Raises OSError for a taken port.
         """
+        if callable(handler):
+            arguments.callable_with("serve_http: handler", handler, ("an HttpRequest",), {})
+            handler = _checked(handler)
         server = HttpServer(self.namespace, port, address=address, pages=pages, handler=handler)
         self._keep_server(server)
         return server
@@ -69,6 +73,16 @@ class HttpPrograms(ProgramRunner):
         nothing = HttpResult(f"http://{shown}{options.paths[0]}", (), None, None, 0, "")  # it never started
         url = f"{shown}{'' if port == 80 else f':{port}'}{options.paths[0]}"
         return self._start_program(f"http {method} {url}", run, lambda: program.result if program else nothing, at)
+
+
+def _checked(handler: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """A handler whose generator may only yield events; another value is an error of the script's line."""
+
+    def answer(request: HttpRequest) -> Any:
+        found = handler(request)
+        return checked_script(found) if isinstance(found, Generator) else found
+
+    return answer
 
 
 def _split_url(url: str, path: str | Sequence[str]) -> tuple[str, int, str]:

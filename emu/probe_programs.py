@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from emu.program_runner import ProgramRunner
 from emu.task import Program, Task
-from emu.traffic.ping import Ping, PingResult
+from emu.traffic.ping import Ping
 from emu.traffic.ping_options import PingOptions, ping_options
+from emu.traffic.ping_result import PingResult
 from emu.traffic.traceroute import Traceroute, TracerouteResult, traceroute_options
 
 

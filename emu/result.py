@@ -86,7 +86,6 @@ class Result:
     impairments: what rates, delays, loss and queues did on each direction where any were set, one entry for each time
         they were changed.
     leases: what the DHCP servers know of addresses, server by server.
-    tcp_connections: how many ends of TCP connections the hosts and running containers have had.
     """
 
     name: str
@@ -100,7 +99,6 @@ class Result:
     drops: dict[str, int]
     impairments: list[LineStatistics] = field(default_factory=list)
     leases: list[LeaseEntry] = field(default_factory=list)
-    tcp_connections: int = 0
 
     @property
     def ok(self) -> bool:

@@ -117,6 +117,9 @@ class Task(Event):
             target = process.target
             if target is not None and target.callbacks is not None:
                 target.callbacks.remove(process._resume)
+                target.defused = (
+                    True  # nobody is left to hear that it fails, such as with the socket that is closed now
+                )
             process._generator.close()
         self.stopped_because = reason
         self.finished_ns = self._kernel.now

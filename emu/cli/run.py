@@ -160,8 +160,7 @@ def _show(outcome: RunOutcome) -> None:
     print_result(outcome.result, console)
     if not outcome.result.ok:
         console.print(f"the same again: {outcome.command}", markup=False, soft_wrap=True)
-    has_tcp = outcome.result.tcp_connections > 0
-    print_hints(outcome.folder, outcome.captures, console, outcome.esp_sa, has_tcp=has_tcp)
+    print_hints(outcome.folder, outcome.captures, console, outcome.esp_sa, had_tcp=outcome.had_tcp)
 
 
 def _say_what_is_not_as_expected(outcome: RunOutcome) -> None:

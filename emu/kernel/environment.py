@@ -315,7 +315,10 @@ class Kernel(Environment):
             fn(arg)
         start = f"{STUCK_STEPS:,} steps without time passing at t={format_time_ns(self.now)}: "
         if not labels:
-            raise SimulationStuck(start + "a process or function goes on and on; let it wait for time to pass")
+            raise SimulationStuck(
+                f"{start}a process or function goes on and on; let it wait for time to pass, or give a link on its way "
+                "a rate or a delay"
+            )
         named = list(labels)[:STUCK_NAMES]
         more = f" and {len(labels) - STUCK_NAMES} more" if len(labels) > STUCK_NAMES else ""
         raise SimulationStuck(

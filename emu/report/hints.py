@@ -12,26 +12,26 @@ SHOWN_MAX = 4
 
 
 def print_hints(
-    folder: Path, captures: Sequence[Path], console: Console, esp_sa: Sequence[Path] = (), *, has_tcp: bool = False
+    folder: Path, captures: Sequence[Path], console: Console, esp_sa: Sequence[Path] = (), *, had_tcp: bool = False
 ) -> None:
     """Say where the results are and which file is for what."""
-    for line in hint_lines(folder, captures, esp_sa, has_tcp=has_tcp):
+    for line in hint_lines(folder, captures, esp_sa, had_tcp=had_tcp):
         console.print(escape(line), soft_wrap=True)
 
 
 def hint_lines(
-    folder: Path, captures: Sequence[Path], esp_sa: Sequence[Path] = (), *, has_tcp: bool = False
+    folder: Path, captures: Sequence[Path], esp_sa: Sequence[Path] = (), *, had_tcp: bool = False
 ) -> list[str]:
-    """The lines of the end-of-run hint; esp_sa: files with keys. has_tcp: whether there were TCP connections."""
+    """The lines of the end-of-run hint; esp_sa: files with keys; had_tcp: whether there were TCP connections."""
     together = [file for file in captures if file.parent == folder]
     single = [file for file in captures if file.parent != folder]
     lines = [f"results: {folder}/" if captures else f"results: {folder}/ (no capture was written)"]
     lines += [f"  wireshark {file}" for file in together[:SHOWN_MAX]]
     if together:
         lines.append("    the way of each packet through all interfaces: frame.packet_id == 1")
-    if together and has_tcp and not single:
-        lines.append("    Wireshark's TCP analysis takes one packet at several interfaces for retransmissions:")
-        lines.append("    for it run again with --split, which writes one file per interface")
+    if together and had_tcp and not single:
+        lines.append("    for Wireshark's TCP analysis run it with --split: in a file with several interfaces the same")
+        lines.append("    segment at the next interface looks like a retransmission")
     if single:
         name = f"{single[0].parent}/<interface>{single[0].suffix}"
         lines.append(f"  wireshark {name}  ({len(single)} file{'s' if len(single) > 1 else ''})")

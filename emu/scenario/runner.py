@@ -60,7 +60,7 @@ class RunOutcome:
     """What a run left behind.
 
     result: what came out. folder, captures: where the files are. command: what repeats it.
-    esp_sa: the files with the keys of encrypted tunnels, beside the captures.
+    esp_sa: the files with the keys of encrypted tunnels, beside the captures. had_tcp: whether TCP was used.
     """
 
     result: Result
@@ -68,6 +68,7 @@ class RunOutcome:
     captures: list[Path]
     command: str
     esp_sa: list[Path] = field(default_factory=list)
+    had_tcp: bool = False
 
 
 def run_topology(topology: Topology, options: RunOptions | None = None, *, watch: Watch | None = None) -> RunOutcome:
@@ -97,7 +98,7 @@ def run_topology(topology: Topology, options: RunOptions | None = None, *, watch
     ended_s = time.perf_counter()
     (folder / SUMMARY_FILE).write_text(json.dumps(result.summary(), indent=2) + "\n", encoding="utf-8")
     _write_timing(folder, net, built_s - started_s, ended_s - built_s)
-    return RunOutcome(result, folder, net.capture_files(), net.command, net.esp_sa_files)
+    return RunOutcome(result, folder, net.capture_files(), net.command, net.esp_sa_files, net.had_tcp)
 
 
 def default_folder(topology: Topology) -> Path:

@@ -134,6 +134,7 @@ class TcpSocket(TcpStream):
         socket._link = link
         socket.bound_address = link.local
         link.socket = socket
+        socket._opening_is_over = True
         socket._connected.succeed()
         socket.connection_changed()
         return socket
@@ -302,7 +303,7 @@ class TcpSocket(TcpStream):
         if self._closed is None:
             self._closed = self._event("the end of a TCP connection")
             link = self._link
-            if link is not None and link.connection.state.ended and self._connected.triggered:
+            if link is not None and link.connection.state.ended and self._opening_is_over:
                 self._closed.succeed()
         return self._closed
 

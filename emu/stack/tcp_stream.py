@@ -42,6 +42,7 @@ class TcpStream(TcpOptions):
         "_error",
         "_is_closed",
         "_kernel",
+        "_opening_is_over",
         "_readers",
         "_wake_pending",
         "_woken_ns",
@@ -55,6 +56,7 @@ class TcpStream(TcpOptions):
         self._is_closed = False
         self._error = 0
         self._connected = Event(self._kernel)
+        self._opening_is_over = False
         self._closed: Event | None = None
         self._readers: deque[tuple[Event, int]] = deque()
         self._writers: deque[Writer] = deque()
@@ -90,7 +92,7 @@ class TcpStream(TcpOptions):
         if self._error:
             number, self._error = self._error, 0
             return number
-        is_opening = connection.state is State.CLOSED and not self._connected.triggered
+        is_opening = connection.state is State.CLOSED and not self._opening_is_over
         return 0 if connection.state.may_send or is_opening else errno.EPIPE
 
     def _send_charged(self, _: object) -> None:
@@ -155,7 +157,7 @@ class TcpStream(TcpOptions):
             or receiver.fin_taken
             or self._error
             or connection.read_shut
-            or (connection.state.ended and self._connected.triggered)
+            or (connection.state.ended and self._opening_is_over)
         )
 
     def _reader_waits(self) -> bool:
@@ -197,28 +199,45 @@ class TcpStream(TcpOptions):
         state = connection.state
         if connection.error:
             self._error, connection.error = connection.error, 0
-        if not self._connected.triggered and state not in OPENING:
-            self._opening_is_over(connection.was_established, state)
+        if not self._opening_is_over and state not in OPENING:
+            self._end_opening(connection.was_established, state)
         if self._writers:
             if state.may_send:
                 self._serve_writers()
-            elif state is not State.CLOSED or self._connected.triggered:
+            elif state is not State.CLOSED or self._opening_is_over:
                 self._fail_writers()
         if self._readers and not self._wake_pending and (connection.receiver.unread or self._is_readable(link)):
             if self._namespace.cpu is None:
                 self._serve_readers(link)
             else:
                 self._wake(self._serve_readers_and_settle)
-        if state.ended and self._closed is not None and not self._closed.triggered and self._connected.triggered:
+        if state.ended and self._closed is not None and not self._closed.triggered and self._opening_is_over:
             self._closed.succeed()
 
-    def _opening_is_over(self, is_established: bool, state: State) -> None:
-        if is_established:
-            self._connected.succeed()
-        elif state is State.CLOSED and self._error:
+    def _end_opening(self, is_established: bool, state: State) -> None:
+        """The connection is open, or will not be: wake the program that waits in connect(), as for data."""
+        number = 0
+        if not is_established:
+            if state is not State.CLOSED or not self._error:
+                return
             number, self._error = self._error, 0
-            fail(self._connected, number)
+        self._opening_is_over = True
+        cpu = self._namespace.cpu
+        if cpu is None:
+            self._tell_connected(number)
+        else:
+            self._woken_ns = wake_ns = cpu.wakes_at_ns(self._woken_ns)
+            self._kernel.call_at(wake_ns, self._tell_connected, number)
+        if number:
             self._fail_writers()
+
+    def _tell_connected(self, number: int) -> None:
+        if self._connected.triggered:  # closed meanwhile
+            return
+        if number:
+            fail(self._connected, number)
+        else:
+            self._connected.succeed()
 
     def _fail_writers(self) -> None:
         number = self._error or errno.EPIPE

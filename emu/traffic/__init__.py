@@ -14,8 +14,9 @@ from emu.traffic.latency import LatencyHistogram
 from emu.traffic.load import LoadGenerator
 from emu.traffic.load_result import LoadResult
 from emu.traffic.netcat import Netcat, NetcatResult
-from emu.traffic.ping import Ping, PingResult
+from emu.traffic.ping import Ping
 from emu.traffic.ping_options import PingOptions, ping_options
+from emu.traffic.ping_result import PingResult
 from emu.traffic.responder import Responder
 from emu.traffic.traceroute import Traceroute, TracerouteOptions, TracerouteResult, traceroute_options
 from emu.traffic.udp_flow import UdpReceiveResult, UdpSender, UdpSendResult, UdpSink

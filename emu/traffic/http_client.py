@@ -12,7 +12,7 @@ from simpy.events import Event
 
 from emu.kernel.errors import InvalidValue
 from emu.kernel.units import parse_time_ns
-from emu.traffic.http_messages import Headers, decoded, header_value
+from emu.traffic.http_messages import Headers, checked_headers, decoded, header_value
 from emu.traffic.http_result import HttpAnswer, HttpResult
 from emu.traffic.waiting import DeadlinePassed, wait_until
 
@@ -260,7 +260,7 @@ def request_options(
     options = HttpRequestOptions(
         paths=paths,
         method=method,
-        headers=tuple((headers or {}).items()),
+        headers=checked_headers(headers or {}),
         body=data.encode() if isinstance(data, str) else data,
         timeout_ns=None if timeout is None else parse_time_ns(timeout, "timeout"),
     )

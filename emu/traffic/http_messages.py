@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Any
+
+import h11
 
 from emu.kernel.errors import InvalidValue
-
-if TYPE_CHECKING:
-    import h11
 
 Headers = tuple[tuple[str, str], ...]
 CONTENT_TYPES = {
@@ -18,6 +17,8 @@ CONTENT_TYPES = {
     "ico": "image/x-icon", "jpg": "image/jpeg", "js": "text/javascript", "json": "application/json",
     "png": "image/png", "svg": "image/svg+xml", "txt": "text/plain", "xml": "text/xml",
 }  # fmt: skip
+PAGE_BYTES_MAX = 1 << 30
+FRAMING_HEADERS = ("content-length", "transfer-encoding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,15 @@ class HttpResponse:
     """What a handler answers.
 
     body: bytes or text (UTF-8), sent with its length; or several pieces, which are sent as chunks, one at a time.
-    status: 200 to 599. headers: besides Server, Date, Content-Type and the length; a name given here replaces these.
+    status: 200 to 599. headers: a dict or pairs, besides Server, Date and Content-Type; a name given here replaces
+        these. The length is found out.
     content_type: None for "text/html".
     Raises InvalidValue for anything else.
     """
 
     body: bytes | str | Sequence[bytes] = b""
     status: int = 200
-    headers: Headers = field(default=())
+    headers: Headers | Mapping[str, str] = field(default=())
     content_type: str | None = None
 
     def __post_init__(self) -> None:
@@ -72,6 +74,9 @@ class HttpResponse:
             isinstance(self.body, Sequence) and all(isinstance(piece, bytes) for piece in self.body)
         ):
             raise InvalidValue(f"http: a body is bytes, text or a list of bytes, not {self.body!r}")
+        if self.content_type is not None:
+            checked_headers({"Content-Type": self.content_type})
+        object.__setattr__(self, "headers", checked_headers(self.headers))
 
     @property
     def is_chunked(self) -> bool:
@@ -105,7 +110,10 @@ def read_page(path: str, page: Page) -> HttpResponse:
     if isinstance(page, bool) or not isinstance(page, (str, bytes, int)) or (isinstance(page, int) and page < 0):
         raise InvalidValue(f"http: the page {path} is text, bytes, a number of bytes, or an HttpResponse, not {page!r}")
     if isinstance(page, int):
-        return HttpResponse(bytes(0x20 + index % 95 for index in range(page)), content_type="text/plain")
+        if page > PAGE_BYTES_MAX:
+            raise InvalidValue(f"http: the page {path} has {page} bytes; at most {PAGE_BYTES_MAX} are possible")
+        letters = bytes(range(0x20, 0x7F))
+        return HttpResponse((letters * (page // len(letters) + 1))[:page], content_type="text/plain")
     return HttpResponse(page, content_type=content_type)
 
 
@@ -130,6 +138,22 @@ def header_value(headers: Headers, name: str) -> str | None:
     """Return the first header of that name, in any spelling, or None."""
     wanted = name.lower()
     return next((value for key, value in headers if key.lower() == wanted), None)
+
+
+def checked_headers(headers: Any) -> Headers:
+    """Return headers as pairs. Raises InvalidValue for what can't be any, and for those that follow from the body."""
+    pairs = tuple(headers.items()) if isinstance(headers, Mapping) else tuple(headers)
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+            raise InvalidValue(f'http: headers are texts such as {{"Cache-Control": "no-store"}}, not {headers!r}')
+        name, value = pair
+        if name.lower() in FRAMING_HEADERS:
+            raise InvalidValue(f"http: the header {name} follows from the body; leave it out")
+        try:
+            h11.Response(status_code=200, headers=[(name.encode("ascii"), value.encode("ascii"))])
+        except (h11.LocalProtocolError, UnicodeEncodeError) as error:
+            raise InvalidValue(f"http: {name!r}: {value!r} is not a header: {error}") from None
+    return tuple((name, value) for name, value in pairs)
 
 
 def decoded(message: h11.Request | h11.Response) -> Headers:

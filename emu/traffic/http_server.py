@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import h11
 from simpy.events import Event
@@ -202,8 +202,8 @@ class HttpServer:
                 own.append(("Content-Length", str(len(response.content))))
             elif request.version == "1.1":
                 own.append(("Transfer-Encoding", "chunked"))
-        kept = [entry for entry in own if header_value(response.headers, entry[0]) is None]
-        return (*kept, *response.headers)
+        theirs = cast(Headers, response.headers)
+        return (*(entry for entry in own if header_value(theirs, entry[0]) is None), *theirs)
 
     def _refuse(
         self, connection: h11.Connection, socket: TcpSocket, client: tuple[str, int], error: h11.RemoteProtocolError

@@ -16,12 +16,12 @@ from emu.traffic.iperf_control import (
     expect_state,
     json_message,
     new_cookie,
+    next_state,
     parameters,
     read_json,
 )
 from emu.traffic.iperf_options import IperfOptions
 from emu.traffic.iperf_result import IperfResult
-from emu.traffic.iperf_rows import IperfStream
 from emu.traffic.iperf_session import IperfSession
 from emu.traffic.iperf_streams import TcpReceiveStream, TcpSendStream, UdpReceiveStream, UdpSendStream
 from emu.traffic.waiting import DeadlinePassed, wait_until
@@ -60,8 +60,7 @@ class IperfClient:
         test = self._test
         if self._result.streams or not test.streams:
             return replace(self._result, intervals=tuple(test.intervals))
-        streams = tuple(IperfStream(stream.number, stream.local, stream.remote) for stream in test.streams)
-        return replace(self._result, intervals=tuple(test.intervals), streams=streams, started_ns=test.started_ns)
+        return replace(self._result, intervals=tuple(test.intervals), streams=test.so_far(), started_ns=test.started_ns)
 
     def run(self) -> Generator[Event, Any, IperfResult]:
         """Run the test (a process); everything is closed at the end, also when the process is stopped."""
@@ -116,10 +115,10 @@ class IperfClient:
         yield from expect_state(control, State.TEST_RUNNING)
         test.start()
         self._result = replace(self._result, started_ns=test.started_ns)
-        yield from self._wait_for_the_end()
+        said = yield from self._wait_for_the_end(control)
         test.stop()
         yield control.send(bytes((State.TEST_END,)))
-        yield from expect_state(control, State.EXCHANGE_RESULTS)
+        yield from expect_state(control, State.EXCHANGE_RESULTS, said)
         congestion = "" if self._options.is_udp else control.info().congestion
         yield control.send(json_message(test.results(congestion)))
         theirs = yield from read_json(control)
@@ -127,23 +126,32 @@ class IperfClient:
         yield control.send(bytes((State.IPERF_DONE,)))
         self._finish(control, theirs, congestion)
 
-    def _wait_for_the_end(self) -> Generator[Event, Any, None]:
-        """Wait until the time is up, or all bytes are sent, or received when the server sends."""
+    def _wait_for_the_end(self, control: TcpSocket) -> Generator[Event, Any, Event]:
+        """Wait until the time is up, or all bytes are sent, or received when the server sends.
+
+        Returns the event of what the server says next. Raises IperfError when it says something before it should.
+        """
+        said = next_state(control)
         everything = AllOf(self._kernel, [stream.finished for stream in self._test.streams])
+        either = said | everything
+        either.description = "the data of an iperf test"  # type: ignore[attr-defined]
         deadline_ns = self._kernel.now + self._options.time_ns if self._options.time_ns else None
         try:
-            yield from wait_until(self._kernel, everything, deadline_ns)
+            yield from wait_until(self._kernel, either, deadline_ns)
         except DeadlinePassed:
-            return
-        if self._options.time_ns:
-            raise IperfError("control socket has closed unexpectedly")
+            return said
+        except OSError as error:
+            raise IperfError(f"unable to receive control message: {error.strerror}") from None
+        if self._options.time_ns or said.triggered:
+            yield from expect_state(control, State.TEST_END, said)  # it never says that
+        return said
 
     def _finish(self, control: TcpSocket, theirs: dict[str, Any], congestion: str) -> None:
         try:
             streams = self._test.merged(theirs)
             remote_cpu = float(theirs["cpu_util_total"])
             their_congestion = str(theirs["congestion_used"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise IperfError("unable to receive results: they are not what iperf3 sends") from None
         sender, receiver = (their_congestion, congestion) if self._options.reverse else (congestion, their_congestion)
         self._result = replace(

@@ -36,6 +36,7 @@ class State(IntEnum):
     TEST_END = 4
     PARAM_EXCHANGE = 9
     CREATE_STREAMS = 10
+    SERVER_TERMINATE = 11
     EXCHANGE_RESULTS = 13
     DISPLAY_RESULTS = 14
     IPERF_DONE = 16
@@ -51,12 +52,13 @@ def new_cookie(stream: Random) -> str:
     return "".join(stream.choice(_COOKIE_LETTERS) for _ in range(COOKIE_BYTES - 1))
 
 
-def read_exactly(socket: TcpSocket, size: int) -> Generator[Event, Any, bytes]:
-    """Read so many bytes. Raises IperfError when the stream ends before."""
+def read_exactly(socket: TcpSocket, size: int, first: Event | None = None) -> Generator[Event, Any, bytes]:
+    """Read so many bytes; first: a `recv` that is under way. Raises IperfError when the stream ends before."""
     data = bytearray()
     while len(data) < size:
         try:
-            piece = yield socket.recv(size - len(data))
+            piece = yield first or socket.recv(size - len(data))
+            first = None
         except OSError as error:
             raise IperfError(f"unable to receive control message: {error.strerror}") from None
         if not piece:
@@ -65,14 +67,16 @@ def read_exactly(socket: TcpSocket, size: int) -> Generator[Event, Any, bytes]:
     return bytes(data)
 
 
-def read_state(socket: TcpSocket) -> Generator[Event, Any, int]:
-    """Read a state, one byte."""
-    return (yield from read_exactly(socket, 1))[0]
+def next_state(socket: TcpSocket) -> Event:
+    """Return the event of the next state, to be heard of while something else is waited for, for `expect_state`."""
+    return socket.recv(1)
 
 
-def expect_state(socket: TcpSocket, expected: State) -> Generator[Event, Any, None]:
-    """Read the state that has to come now. Raises IperfError for another."""
-    state = yield from read_state(socket)
+def expect_state(socket: TcpSocket, expected: State, said: Event | None = None) -> Generator[Event, Any, None]:
+    """Read the state that has to come now; said: its event, if it is waited for already. Raises IperfError."""
+    state = (yield from read_exactly(socket, 1, said))[0]
+    if state == State.SERVER_TERMINATE:
+        raise IperfError("the server has terminated")
     if state == State.ACCESS_DENIED:
         raise IperfError("the server is busy running a test. try again later")
     if state != expected:
@@ -129,5 +133,5 @@ def read_parameters(found: dict[str, Any], port: int) -> IperfOptions:
             no_delay=bool(found.get("nodelay", False)),
             tos=int(found.get("TOS", 0)),
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise IperfError("unable to receive parameters: they are not numbers") from None

@@ -81,6 +81,13 @@ class IperfResult:
         """One line for result tables."""
         if self.error is not None:
             return self.error
+        if not self.finished and not self.options.reverse:
+            return f"{self.sent_bytes} bytes written so far" + (
+                "" if self.options.is_udp else f", {self.retransmits} retransmits"
+            )
+        # with cost="none" a test may take no time
+        if self.finished and not any(stream.received_ns for stream in self.streams):
+            return f"{self.received_bytes} bytes received in no time"
         more = f", {self.lost} lost" if self.options.is_udp else f", {self.retransmits} retransmits"
         return f"{format_rate_bps(self.goodput_bps // 1000 * 1000)} received{more}"
 

@@ -15,6 +15,7 @@ from emu.traffic.iperf_control import (
     State,
     expect_state,
     json_message,
+    next_state,
     read_exactly,
     read_json,
     read_parameters,
@@ -130,15 +131,16 @@ class IperfServer:
         self._arrived = Event(self._kernel)
         self._arrived.description = "the streams of an iperf test"  # type: ignore[attr-defined]
         yield control.send(bytes((State.CREATE_STREAMS,)))
-        yield self._arrived
+        said = next_state(control)
+        yield from self._wait([self._arrived], said)
         yield control.send(bytes((State.TEST_START,)))
         yield control.send(bytes((State.TEST_RUNNING,)))
         test.start()
         self._overdue.start(options.time_ns + GRACE_NS)
         if options.size_bytes and not options.reverse and not options.is_udp:
-            yield AllOf(self._kernel, [stream.finished for stream in test.streams])
+            yield from self._wait([stream.finished for stream in test.streams], said)
             test.stop()  # a fixed amount is timed to its last byte, however long the message that ends the test takes
-        yield from expect_state(control, State.TEST_END)
+        yield from expect_state(control, State.TEST_END, said)
         self._overdue.stop()
         test.stop()
         yield control.send(bytes((State.EXCHANGE_RESULTS,)))
@@ -147,6 +149,13 @@ class IperfServer:
         yield control.send(json_message(test.results(congestion)))
         yield control.send(bytes((State.DISPLAY_RESULTS,)))
         yield from expect_state(control, State.IPERF_DONE)
+
+    def _wait(self, events: list[Event], said: Event) -> Generator[Event, Any, None]:
+        """Wait for all events, also after the client has said the next word. Raises IperfError when it is gone."""
+        yield AllOf(self._kernel, events) | said
+        if said.triggered and not said.value:
+            raise IperfError("the client has terminated")
+        yield AllOf(self._kernel, events)
 
     def _give_up(self, _: None) -> None:
         """End a test that should have ended long ago: its client is gone."""

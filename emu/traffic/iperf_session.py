@@ -111,6 +111,21 @@ class IperfSession:
             "end_time": self.elapsed_ns / SECOND,
         }
 
+    def so_far(self) -> tuple[IperfStream, ...]:
+        """Return what this side alone knows of the streams, while the other side's results have not come."""
+        elapsed_ns = self.elapsed_ns if self.started_ns else 0
+        found = []
+        for stream in self.streams:
+            if self.is_sender:
+                known: dict[str, Any] = {"sent_bytes": stream.bytes, "sent_ns": elapsed_ns}
+                known |= {"sent_packets": stream.packets}
+            else:
+                known = {"received_bytes": stream.bytes, "received_ns": elapsed_ns, "received_packets": stream.packets}
+                known |= {"lost": stream.lost, "out_of_order": stream.out_of_order, "jitter_ns": stream.jitter_ns}
+            known["retransmits"] = stream.retransmits if self.is_sender and not stream.is_udp else None
+            found.append(IperfStream(stream.number, stream.local, stream.remote, **known))
+        return tuple(found)
+
     def merged(self, theirs: dict[str, Any]) -> tuple[IperfStream, ...]:
         """Return the summary of all streams from both sides' results. Raises what a wrong kind of value raises."""
         found = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
@@ -13,6 +12,7 @@ from simpy.events import Event
 from emu.kernel.jiffies import wheel_expiry_ns
 from emu.traffic.ping_options import MILLISECOND, SECOND, PingOptions
 from emu.traffic.ping_payload import payload_of, stamped, timed_bytes
+from emu.traffic.ping_result import PingResult
 from emu.traffic.ping_text import FLAVOURS, PingStatistics, PingText
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 
@@ -24,44 +24,6 @@ _CONNECT_ERRORS = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EI
 """What Linux says of a destination that cannot be reached or is a broadcast address."""
 _BUSY_MS = 500
 """iputils waits no longer than this before it tries again what the device refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class PingResult:
-    """What a ping found out.
-
-    target: the address that was pinged.
-    rtts_ns: one exact round trip time in ns per answer, duplicates included, in order of arrival.
-    errors: ICMP errors and requests that could not be sent.
-    loss: share of requests without an answer, 0.0 to 1.0.
-    text: what the program printed.
-    """
-
-    target: str
-    transmitted: int
-    received: int
-    duplicates: int
-    errors: int
-    rtts_ns: tuple[int, ...]
-    text: str
-
-    @property
-    def loss(self) -> float:
-        """Return the share of requests without an answer, 0.0 to 1.0."""
-        return (self.transmitted - self.received) / self.transmitted if self.transmitted else 0.0
-
-    @property
-    def ok(self) -> bool:
-        """Whether at least one answer came, ping's exit status 0."""
-        return self.received > 0
-
-    @property
-    def outcome(self) -> str:
-        """One line for result tables."""
-        return f"{self.received}/{self.transmitted} received" + (f", {self.errors} errors" if self.errors else "")
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class Ping:

@@ -25,14 +25,15 @@ def wait_until(kernel: Kernel, event: Event, deadline_ns: int | None) -> Generat
         return (yield event)
     if not event.triggered:
         alarm = Event(kernel)
-        alarm.description = getattr(event, "description", "an answer")  # type: ignore[attr-defined]
         timer = kernel.timer(lambda _: alarm.succeed())
         timer.start_at(max(deadline_ns, kernel.now))
         try:
-            yield event | alarm
+            either = event | alarm
+            either.description = getattr(event, "description", "an answer")  # type: ignore[attr-defined]
+            yield either
         finally:
             timer.stop()
-        if not event.triggered:
             event.defused = True
+        if not event.triggered:
             raise DeadlinePassed
     return (yield event)

@@ -337,3 +337,14 @@ def test_every_option_of_run_has_a_help_text() -> None:
         "--set", "--engine", "--quiet", "--traceback",
     ):  # fmt: skip
         assert option in output
+
+
+@pytest.mark.parametrize(
+    ("program", "asks"), [("ping('db')", False), ("http_get('db', timeout='1s')", True), ("netcat('db', 99)", True)]
+)
+def test_a_run_with_tcp_says_that_its_analysis_wants_split(program: str, asks: bool) -> None:
+    text = SCRIPT.replace('web.ping("db", count=count)', f"web.{program}").replace(
+        "ping.result.received == count", "True"
+    )
+    assert ("run it with --split" in emu_run(script(text)).output) is asks
+    assert "run it with --split" not in emu_run(script(text), "--split").output

@@ -155,3 +155,134 @@ def test_the_same_seed_gives_the_same_everything() -> None:
 
     assert texts(3) == texts(3)
     assert texts(3) != texts(4)
+
+
+# -- what goes wrong in the middle ------------------------------------------------------------------------------------
+
+
+def slowly(net: emu.Emulation, *containers: emu.Container) -> None:
+    for container in containers:
+        container.interface("eth0").set(rate="10Mbit")
+
+
+@pytest.mark.parametrize(
+    ("handler", "text"),
+    [
+        (lambda: "x", "serve_http: handler"),
+        (lambda request, more: "x", "serve_http: handler"),
+    ],
+)
+def test_a_handler_that_takes_no_request_is_refused_where_it_is_given(shop, handler, text: str) -> None:
+    with pytest.raises(InvalidValue, match=text):
+        shop[2].serve_http(handler=handler)
+
+
+def test_a_handler_that_yields_what_is_no_event_is_an_error_of_its_line(shop) -> None:
+    net, web, db = shop
+
+    def handler(request):
+        yield "1s"
+
+    db.serve_http(handler=handler)
+    web.http_get("db")
+    with pytest.raises(InvalidValue, match="a process yielded '1s'") as caught:
+        net.run()
+    assert caught.value.place[0] == __file__
+
+
+def test_a_page_may_have_headers_in_a_dict(shop) -> None:
+    net, web, db = shop
+    db.serve_http(pages={"/": emu.HttpResponse("x", headers={"Cache-Control": "no-store"})})
+    task = web.http_get("db")
+    net.run()
+    assert ("Cache-Control", "no-store") in task.result.headers
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_iperf_ends_when_its_server_restarts(shop, reverse: bool) -> None:
+    net, web, db = shop
+    slowly(net, web, db)
+    task = web.iperf("db", bytes="10MB", reverse=reverse)
+    net.at("1s", db.restart)
+    net.run(until="100s")
+    assert task.finished
+    assert task.result.error.startswith("iperf3: error - ")
+
+
+def test_an_iperf_server_is_free_again_when_a_client_goes_away_before_its_streams(shop) -> None:
+    net, web, db = shop
+    server = db.serve_iperf()
+
+    def half_a_client():
+        socket = web.tcp_connect("db", 5201)
+        yield socket.connected
+        yield socket.send(b"x" * 37 + b"\0\0\0\x02{}")
+        yield net.timeout("10ms")
+        socket.close()
+
+    web.spawn(half_a_client())
+    task = web.iperf("db", bytes="10kB", at="1s")
+    net.run()
+    assert (server.failed, server.tests, task.result.ok) == (1, 1, True)
+
+
+def test_an_unfinished_iperf_says_what_it_has_written_so_far(shop) -> None:
+    net, web, db = shop
+    slowly(net, web, db)
+    sent, got = web.iperf("db", time="5s"), web.iperf("db", time="5s", reverse=True, port=5202)
+    net.run(until="2500ms")
+    assert re.fullmatch(r"[1-9]\d{6} bytes written so far, 0 retransmits", sent.result.outcome)
+    assert 2e6 < got.result.goodput_bps < 10e6
+    assert sent.waiting_for == "the data of an iperf test"
+
+
+def test_a_load_generator_does_not_hammer_a_server_that_is_gone(shop) -> None:
+    net, web, db = shop
+    db.serve_requests()
+    task = web.load("db", workers=2, time="1s", think="1ms")
+    net.at("200ms", db.restart)
+    net.run()
+    refused = task.result.errors["Connection refused"]
+    assert 100 < refused <= 2 * 80
+    assert task.result.responses > 100
+
+
+def test_an_unfinished_load_says_what_it_waits_for_in_one_line(shop) -> None:
+    net, web, db = shop
+    db.serve_requests(service="10s")
+    task = web.load("db", workers=50, count=50)
+    net.run(until="1s")
+    assert task.waiting_for == "answers from db:7100"
+
+
+def test_stopping_a_container_whose_program_waits_for_one_of_two_things_is_no_error(shop) -> None:
+    net, web, db = shop
+    db.tcp_listen(99)
+
+    def program():
+        socket = web.tcp_connect("db", 99)
+        yield socket.connected
+        try:
+            yield socket.recv() | net.timeout("10s")
+        finally:
+            socket.close()
+
+    task = web.spawn(program())
+    net.at("1s", web.stop)
+    net.run()
+    assert task.state == "stopped"
+
+
+def test_without_costs_and_rates_a_fixed_amount_takes_no_time_and_a_fixed_time_says_what_to_set() -> None:
+    def test_of(**how: str) -> tuple[emu.Emulation, emu.Task]:
+        net = emu.Emulation(seed=1, cost="none")
+        network = net.networks.create("shop")
+        web, db = (net.host.containers.run(name, network=network) for name in ("web", "db"))
+        return net, web.iperf(db, **how)
+
+    net, task = test_of(bytes="3MB")
+    net.run()
+    assert task.result.outcome == "3000000 bytes received in no time"
+    net, task = test_of(time="1s")
+    with pytest.raises(emu.EmuError, match="give a link on the way a rate or a delay"):
+        net.run()

@@ -1,10 +1,12 @@
 """TCP sockets of containers: by name, with options, over a bridge and an overlay, and when a container stops."""
 
 import errno
+from contextlib import suppress
 
 import pytest
 
 import emu
+from emu.device.cost import CostModel
 from emu.kernel.errors import InvalidValue, NotFound
 
 
@@ -139,3 +141,29 @@ def test_a_waiting_program_says_what_it_waits_for():
     net.run()
     assert task.unfinished
     assert task.waiting_for == "a connection on TCP port 80"
+
+
+def test_connect_wakes_its_program_as_recv_does() -> None:
+    net = emu.Emulation(seed=1)
+    web, db = (net.host.containers.run(name) for name in ("web", "db"))
+    arrivals: list[int] = []
+    web.interface().device.add_tap(
+        lambda now_ns, frame, direction: arrivals.append(now_ns) if direction == 1 and len(frame.data) > 60 else None
+    )
+    db.tcp_listen(80)
+    times: list[int] = []
+
+    def program():
+        for port in (80, 81):
+            yield net.timeout("1s")
+            socket = web.tcp_connect(db, port)
+            with suppress(ConnectionRefusedError):
+                yield socket.connected
+            times.append(net.now)
+            socket.abort()
+
+    web.spawn(program())
+    net.run()
+    assert times[0] - arrivals[0] > CostModel().wakeup_latency
+    assert len(times) == 2
+    assert times[1] % 1_000_000_000 > CostModel().wakeup_latency

@@ -90,14 +90,6 @@ def test_the_hint_says_which_file_is_for_what() -> None:
     assert hint_lines(folder, []) == ["results: out/demo/ (no capture was written)"]
 
 
-def test_the_hint_of_a_run_with_tcp_says_that_its_analysis_wants_a_file_per_interface() -> None:
-    folder = Path("out/demo")
-    together, single = folder / "capture.pcapng", folder / "by-interface" / "web-eth0.pcapng"
-    assert any("--split" in line for line in hint_lines(folder, [together], has_tcp=True))
-    for captures, has_tcp in (([together], False), ([together, single], True), ([], True)):
-        assert not any("--split" in line for line in hint_lines(folder, captures, has_tcp=has_tcp))
-
-
 def test_the_hint_says_how_to_see_inside_encrypted_tunnels() -> None:
     folder = Path("out/demo")
     lines = hint_lines(folder, [folder / "capture.pcapng"], [folder / "esp_sa"])
@@ -116,3 +108,16 @@ def test_long_tables_are_cut_and_say_where_the_rest_is():
     assert "260 more interfaces are in summary.json" in text
     assert "the slow one" in text, "what did not finish is shown before what did"
     assert "60 more tasks are in summary.json" in text
+
+
+def test_the_hint_of_a_run_with_tcp_asks_for_split() -> None:
+    folder = Path("out/demo")
+    together, single = folder / "capture.pcapng", folder / "by-interface" / "web-eth0.pcapng"
+    asks = [line for line in hint_lines(folder, [together], had_tcp=True) if "--split" in line]
+    assert asks == ["    for Wireshark's TCP analysis run it with --split: in a file with several interfaces the same"]
+    for lines in (
+        hint_lines(folder, [together]),
+        hint_lines(folder, [together, single], had_tcp=True),
+        hint_lines(folder, [], had_tcp=True),
+    ):
+        assert not any("--split" in line for line in lines)

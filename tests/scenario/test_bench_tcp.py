@@ -46,7 +46,7 @@ def test_a_bridge_has_no_ceiling_and_is_bound_by_the_cpu() -> None:
 
 def test_connecting_takes_a_round_trip_of_the_cable_and_the_hosts_work() -> None:
     result = measure("underlay", delay="1ms")
-    assert 2_000_000 < result.connect_ns < 2_030_000
+    assert 2_055_000 < result.connect_ns < 2_085_000  # waking the program included
     assert result.connect_ns < result.request_ns < 2_130_000  # both programs were asleep
     assert result.requests_per_second == pytest.approx(1e9 / result.request_ns, rel=0.05)
 

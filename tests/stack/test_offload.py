@@ -62,6 +62,7 @@ class Downloads:
         while data := (yield socket.recv()):
             received += data
         yield writer
+        yield socket.closed  # everything is acknowledged
         self.infos[name] = socket.info()
         socket.close()
 

@@ -327,8 +327,12 @@ def _slowly(namespace: FakeTcpNamespace) -> Generator[Any, Any, str]:
         ({"path": []}, "there is no path"),
         ({"path": "/a b"}, "is not a request"),
         ({"method": "G T"}, "is not a request"),
-        ({"headers": {"Bad\nName": "x"}}, "is not a request"),
-        ({"headers": {"X": "a\r\nb"}}, "is not a request"),
+        ({"headers": {"Bad\nName": "x"}}, "is not a header"),
+        ({"headers": {"X": "a\r\nb"}}, "is not a header"),
+        ({"headers": {"X": 5}}, "headers are texts"),
+        ({"headers": ["X"]}, "headers are texts"),
+        ({"headers": {"Content-Length": "1"}, "data": "abc"}, "Content-Length follows from the body"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, "Transfer-Encoding follows from the body"),
         ({"data": 5}, "data is text or bytes"),
     ],
 )
@@ -344,6 +348,7 @@ def test_a_wrong_request_is_one_line(options: dict[str, Any], text: str) -> None
         ({"pages": {"/": -1}}, "is text, bytes, a number of bytes, or an HttpResponse"),
         ({"pages": {"/": None}}, "is text, bytes, a number of bytes, or an HttpResponse"),
         ({"pages": "hello"}, "pages is a dict"),
+        ({"pages": {"/": 1 << 40}}, "at most 1073741824 are possible"),
         ({"handler": "hello"}, "the handler is a function"),
         ({"pages": {}, "handler": len}, "pages or a handler, not both"),
     ],
@@ -356,6 +361,13 @@ def test_a_wrong_site_is_one_line(options: dict[str, Any], text: str) -> None:
 def test_a_response_checks_its_status_and_body() -> None:
     with pytest.raises(InvalidValue, match="200 to 599, not 99"):
         HttpResponse("x", 99)
+    for headers in ({"A b": "c"}, {"A": 3}, (("A", "b", "c"),), {"A": "b\nc"}, {"A": "\xe4"}):
+        with pytest.raises(InvalidValue, match=r"^http: .*header"):
+            HttpResponse("x", headers=headers)  # type: ignore[arg-type]
+    with pytest.raises(InvalidValue, match="Content-Length follows from the body"):
+        HttpResponse("x", headers={"Content-Length": "5"})
+    with pytest.raises(InvalidValue, match="is not a header"):
+        HttpResponse("x", content_type="a\nb")
     with pytest.raises(InvalidValue, match="bytes, text or a list of bytes"):
         HttpResponse([1, 2])  # type: ignore[list-item]
 

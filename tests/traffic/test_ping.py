@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from emu.kernel import InvalidValue
-from emu.traffic.ping import Ping, PingResult
+from emu.traffic.ping import Ping
 from emu.traffic.ping_options import ping_options
 from emu.traffic.ping_payload import EPOCH_S
+from emu.traffic.ping_result import PingResult
 from tests.traffic.fake_namespace import FakeNamespace, FakeSocket, refusal
 
 MS = 1_000_000

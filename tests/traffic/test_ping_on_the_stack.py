@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import emu
-from emu.traffic.ping import PingResult
+from emu.traffic.ping_result import PingResult
 
 
 def ping(net: emu.Emulation, container: emu.Container, target: str, **options: object) -> PingResult:

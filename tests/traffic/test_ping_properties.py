@@ -7,8 +7,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emu.traffic.ping import Ping, PingResult
+from emu.traffic.ping import Ping
 from emu.traffic.ping_options import ping_options
+from emu.traffic.ping_result import PingResult
 from tests.traffic.fake_namespace import FakeNamespace, FakeSocket
 
 MS = 1_000_000
