@@ -156,6 +156,7 @@ class TcpSocket(TcpStream):
         self._closed = None
         if self._connected.triggered:  # an attempt that failed; else somebody may wait for this one already
             self._connected = self._event("")
+            self._opening_is_over = False
         event = self._connected
         event.description = f"a TCP connection to {address} port {port}"  # type: ignore[attr-defined]
         number = self._open(destination, port)
