@@ -127,7 +127,7 @@ def test_without_the_package_the_network_is_refused_and_nothing_is_left(monkeypa
         return real_import(name, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", no_cryptography)
-    with pytest.raises(EmuError, match="pip install cryptography"):
+    with pytest.raises(EmuError, match=r"pip install cryptography"):
         net.networks.create("other", driver="overlay", options={"encrypted": ""})
     assert [network.name for network in net.networks.list()] == ["ingress", "shop"]
 
