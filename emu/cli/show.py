@@ -16,7 +16,7 @@ def show(
     until: options.Until = None,
     traceback: options.Traceback = False,
 ) -> None:
-    """Show what a topology script builds: hosts, networks, containers, links, and the parameters it takes.
+    """Show what a topology script says of itself and builds: hosts, networks, containers, links, parameters.
 
     With --leases it is run, without captures and files, and what its DHCP servers have leased in the end is shown.
     """
@@ -41,6 +41,8 @@ def show(
                 if not result.leases:
                     print("no DHCP server has leased an address")
                 return
+            if topology.explanation:
+                print(topology.explanation, end="\n\n")
             parameters = [parameter.describe() for parameter in topology.parameters]
             print_description(describe(net), parameters, make_console())
     except KeyboardInterrupt:

@@ -21,7 +21,10 @@ MODULE_PREFIX = "emu_topology_"
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A topology function, ready to be built: where it is from, its parameters and defaults."""
+    """A topology function, ready to be built: where it is from, its parameters and defaults.
+
+    description: the function's docstring. explanation: the script's.
+    """
 
     path: Path
     name: str
@@ -29,6 +32,7 @@ class Topology:
     parameters: list[Parameter]
     defaults: ScenarioDefaults
     description: str
+    explanation: str = ""
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], path: Path) -> Topology:
@@ -36,7 +40,7 @@ class Topology:
         defaults = defaults_of(function)
         module_text = inspect.cleandoc(str(function.__globals__.get("__doc__") or ""))
         text = inspect.getdoc(function) or module_text
-        return cls(path, defaults.name or path.stem, function, parameters_of(function), defaults, text)
+        return cls(path, defaults.name or path.stem, function, parameters_of(function), defaults, text, module_text)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from emu.stack.tcp.state import State
 from emu.stack.tcp_listener import TcpListener
 from emu.stack.tcp_options import TcpOptions
 from emu.stack.tcp_stream import OPENING, TcpStream, fail
+from emu.stack.waiter import Waiter
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 
 if TYPE_CHECKING:
@@ -102,14 +103,21 @@ class TcpSocket(TcpStream):
 
     def accept(self) -> Event:
         """Return an event whose value is the next connection, a TcpSocket; fails with EINVAL if not listening."""
-        event = self._event(f"a connection on TCP port {self._port}")
+        event = Waiter(self._kernel, f"a connection on TCP port {self._port}", self._accept)
         if self._is_closed:
             return fail(event, errno.EBADF)
         if self._listener is None:
             return fail(event, errno.EINVAL)
-        self._readers.append((event, 0))
-        self._serve_accepts(None)
+        self._accept(event)
         return event
+
+    def _accept(self, event: Waiter) -> None:
+        """Let a program wait for a connection, or give it one that is ready."""
+        self._readers.append(event)
+        if self._is_closed:
+            fail(event, errno.EBADF)
+        else:
+            self._serve_accepts(None)
 
     def connection_waits(self) -> None:
         """A connection is ready to be accepted (the listener calls it)."""
@@ -121,8 +129,7 @@ class TcpSocket(TcpStream):
         listener = self._listener
         while listener is not None and listener.ready and self._reader_waits():
             link = listener.ready.popleft()
-            event, _size = self._readers.popleft()
-            event.succeed(TcpSocket._of(link, self))
+            self._readers.popleft().succeed(TcpSocket._of(link, self))
 
     @classmethod
     def _of(cls, link: TcpLink, parent: TcpSocket) -> TcpSocket:

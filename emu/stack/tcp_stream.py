@@ -13,6 +13,7 @@ from emu.kernel.errors import InvalidValue
 from emu.stack.output import os_error
 from emu.stack.tcp.state import State
 from emu.stack.tcp_options import TcpOptions
+from emu.stack.waiter import Waiter
 
 if TYPE_CHECKING:
     from emu.stack.namespace import Namespace
@@ -58,7 +59,7 @@ class TcpStream(TcpOptions):
         self._connected = Event(self._kernel)
         self._opening_is_over = False
         self._closed: Event | None = None
-        self._readers: deque[tuple[Event, int]] = deque()
+        self._readers: deque[Waiter] = deque()
         self._writers: deque[Writer] = deque()
         self._wake_pending = False
         self._woken_ns = NEVER_NS
@@ -133,21 +134,31 @@ class TcpStream(TcpOptions):
 
         Fails with OSError ECONNRESET, ETIMEDOUT, …, once; ENOTCONN without a connection.
         """
-        event = self._event("data on a TCP connection")
         if type(size) is not int or size < 1:
             raise InvalidValue(f"recv: size {size!r}: expected a number of bytes of at least 1")
+        event = Waiter(self._kernel, "data on a TCP connection", self._read, size)
         if self._is_closed:
             return fail(event, errno.EBADF)
         if self._is_unconnected:
             return fail(event, errno.ENOTCONN)
-        self._readers.append((event, size))
-        link = self._link
-        if len(self._readers) == 1 and not self._wake_pending and link is not None and self._is_readable(link):
+        self._read(event)
+        return event
+
+    def _read(self, event: Waiter) -> None:
+        """Let a program wait for data, or give it what there is."""
+        self._readers.append(event)
+        if self._link is None or self._is_closed:
+            fail(event, errno.EBADF)
+        elif (
+            not self._wake_pending
+            and self._reader_waits()
+            and self._readers[0] is event
+            and self._is_readable(self._link)
+        ):
             cpu = self._namespace.cpu
             if cpu is not None:
                 cpu.queue(self._charge, self._namespace.cost_socket_receive_ns)
             self._serve_readers_and_settle(None)
-        return event
 
     def _is_readable(self, link: TcpLink) -> bool:
         connection = link.connection
@@ -163,7 +174,7 @@ class TcpStream(TcpOptions):
     def _reader_waits(self) -> bool:
         """Return whether somebody waits in `recv` or `accept`; waiters that gave up are forgotten."""
         readers = self._readers
-        while readers and (readers[0][0].triggered or readers[0][0].callbacks is None):
+        while readers and not readers[0].is_waited_for:
             readers.popleft()
         return bool(readers)
 
@@ -177,10 +188,10 @@ class TcpStream(TcpOptions):
     def _serve_readers(self, link: TcpLink) -> None:
         """Hand out what has arrived to those who wait for it."""
         while self._reader_waits() and self._is_readable(link):
-            event, size = self._readers.popleft()
+            event = self._readers.popleft()
             connection = link.connection
             if connection.receiver.unread:
-                event.succeed(connection.read(size, self._kernel.now))
+                event.succeed(connection.read(event.size, self._kernel.now))
             elif self._error and not connection.receiver.fin_taken:  # after a FIN only sending tells of a reset
                 number, self._error = self._error, 0
                 event.fail(os_error(number))
@@ -257,7 +268,7 @@ class TcpStream(TcpOptions):
 
     def _fail_readers(self, number: int) -> None:
         while self._readers:
-            event, _ = self._readers.popleft()
+            event = self._readers.popleft()
             if not event.triggered:
                 fail(event, number)
 

@@ -17,6 +17,7 @@ from emu.stack.fragment import truesize
 from emu.stack.output import Path, build_packet, meant_by, os_error
 from emu.stack.udp import ANY, PROTOCOL_UDP
 from emu.stack.udp_options import UdpOptions
+from emu.stack.waiter import Waiter
 from emu.wire.address import ipv4_to_bytes, ipv4_to_text
 from emu.wire.checksum import udp_checksum
 from emu.wire.drop import DropReason
@@ -99,7 +100,7 @@ class UdpSocket(UdpOptions):
         self._ident = namespace.socket_random.getrandbits(16)
         self._queue: deque[tuple[bytes, Address, int]] = deque()
         self._queue_bytes = 0
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[Waiter] = deque()
         self.on_datagram: OnDatagram | None = None
         self.error_queue: deque[SocketError] = deque()
         self.broadcast = False
@@ -166,8 +167,9 @@ class UdpSocket(UdpOptions):
         self._flows.clear()
         self.on_datagram = None
         for event in self._waiting:
-            event.fail(os_error(errno.EBADF))
-            event.defused = True  # nobody has to wait for it
+            if not event.triggered:
+                event.fail(os_error(errno.EBADF))
+                event.defused = True  # nobody has to wait for it
         self._waiting.clear()
 
     def _check_open(self) -> None:
@@ -311,8 +313,12 @@ class UdpSocket(UdpOptions):
 
     def recv(self) -> Event:
         """Return an event that yields (payload, (address, port)) of the next datagram, or raises OSError."""
-        event = Event(self._kernel)
-        event.description = f"a datagram on UDP port {self._port}"  # type: ignore[attr-defined]
+        event = Waiter(self._kernel, f"a datagram on UDP port {self._port}", self._receive)
+        self._receive(event)
+        return event
+
+    def _receive(self, event: Waiter) -> None:
+        """Let a program wait for a datagram, or give it what there is."""
         if self._port < 0:
             event.fail(os_error(errno.EBADF))
         elif self._error is not None:
@@ -324,7 +330,6 @@ class UdpSocket(UdpOptions):
             event.succeed((payload, source))
         else:
             self._waiting.append(event)
-        return event
 
     def enqueue(self, payload: bytes, source: Address, frame: Frame, device: NetDevice) -> None:
         """Take a datagram that arrived on a device (protocol side)."""
@@ -349,7 +354,7 @@ class UdpSocket(UdpOptions):
     def _waiting_live(self) -> bool:
         """Return whether somebody waits in `recv`; waiters that gave up are forgotten."""
         waiting = self._waiting
-        while waiting and (waiting[0].triggered or waiting[0].callbacks is None):
+        while waiting and not waiting[0].is_waited_for:
             waiting.popleft()
         return bool(waiting)
 

@@ -18,8 +18,7 @@ class DeadlinePassed(Exception):
 def wait_until(kernel: Kernel, event: Event, deadline_ns: int | None) -> Generator[Event, Any, Any]:
     """Wait for an event and return its value, or raise DeadlinePassed when the deadline (absolute, ns) comes first.
 
-    None waits without end. What the event fails with is raised. An event that is given up may fail later unheard; that
-    of a socket's `recv` still takes what comes next, so wait for it again instead of asking for another.
+    None waits without end. What the event fails with is raised. An event that is given up may fail later unheard.
     """
     if deadline_ns is None:
         return (yield event)

@@ -112,3 +112,10 @@ def test_show_leases_can_be_stopped_early_and_until_needs_it(tmp_path: Path, mon
     assert (done.exit_code, done.output) == (0, "no DHCP server has leased an address\n")
     done = CliRunner().invoke(app, ["show", "demo.py", "--until", "1us"])
     assert (done.exit_code, done.output) == (2, "emu: --until: nothing is run without --leases\n")
+
+
+def test_what_the_script_says_of_itself_comes_first(tmp_path: Path) -> None:
+    file = tmp_path / "told.py"
+    file.write_text('"""A lonely host.\n\nIt has nobody.\n"""\ndef topology(net):\n    net.add_host("h1")\n')
+    output = CliRunner().invoke(app, ["show", str(file)]).output
+    assert output.startswith("A lonely host.\n\nIt has nobody.\n\ntold  engine 29, seed 0\n")

@@ -167,3 +167,90 @@ def test_connect_wakes_its_program_as_recv_does() -> None:
     assert times[0] - arrivals[0] > CostModel().wakeup_latency
     assert len(times) == 2
     assert times[1] % 1_000_000_000 > CostModel().wakeup_latency
+
+
+def test_what_arrives_after_a_recv_was_given_up_is_for_the_next_one() -> None:
+    net, web, db = two_containers()
+    got: list[object] = []
+
+    def server(listener):
+        connection = yield listener.accept()
+        for letter in (b"a", b"b"):
+            yield net.timeout("3s")
+            yield connection.send(letter)
+
+    def client():
+        socket = web.tcp_connect(db, 80)
+        yield socket.connected
+        first = socket.recv()
+        yield first | net.timeout("1s")
+        got.append(first.triggered)
+        yield net.timeout("4s")  # "a" arrives while nobody waits
+        got.append((yield socket.recv()))
+        got.append((yield first))  # waits again, for "b"
+
+    db.spawn(server(db.tcp_listen(80)))
+    web.spawn(client())
+    net.run()
+    assert got == [False, b"a", b"b"]
+
+
+def test_a_connection_after_an_accept_was_given_up_is_for_the_next_one() -> None:
+    net, web, db = two_containers()
+
+    def server(listener):
+        yield listener.accept() | net.timeout("1s")
+        connection = yield listener.accept()
+        return (yield connection.recv())
+
+    def client():
+        yield net.timeout("2s")
+        socket = web.tcp_connect(db, 80)
+        yield socket.connected
+        yield socket.send(b"hello")
+
+    task = db.spawn(server(db.tcp_listen(80)))
+    web.spawn(client())
+    net.run()
+    assert task.result == b"hello"
+
+
+def test_a_datagram_after_a_recv_was_given_up_is_for_the_next_one() -> None:
+    net, web, db = two_containers()
+
+    def server(socket):
+        first = socket.recv()
+        yield first | net.timeout("1s")
+        payloads = [(yield socket.recv())[0]]
+        payloads.append((yield first)[0])
+        return payloads
+
+    def client(socket):
+        for payload in (b"a", b"b"):
+            yield net.timeout("2s")
+            socket.sendto(payload, (db.addresses["shop"], 53))
+
+    task = db.spawn(server(db.udp(53)))
+    web.spawn(client(web.udp()))
+    net.run()
+    assert task.result == [b"a", b"b"]
+
+
+def test_an_event_of_recv_that_nobody_has_waited_for_yet_takes_what_comes() -> None:
+    net, web, db = two_containers()
+
+    def server(listener):
+        connection = yield listener.accept()
+        one, two = connection.recv(1), connection.recv(1)
+        yield net.timeout("1s")
+        return one.value + (yield two)
+
+    def client():
+        socket = web.tcp_connect(db, 80)
+        yield socket.connected
+        yield socket.send(b"ab")
+
+    task = db.spawn(server(db.tcp_listen(80)))
+    web.spawn(client())
+    net.run()
+    assert task.result == b"ab"
