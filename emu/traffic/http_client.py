@@ -250,17 +250,17 @@ def request_options(
     timeout: str | int | None = None,
 ) -> HttpRequestOptions:
     """Return checked options; raises InvalidValue naming what is wrong."""
-    paths = (path,) if isinstance(path, str) else tuple(path) if isinstance(path, Sequence) else ()
-    if not paths:
+    if not isinstance(path, Sequence):
         raise InvalidValue(f'http_get: expected a path such as "/index.html", or several, not {path!r}')
-    if headers is not None and not isinstance(headers, Mapping):
-        raise InvalidValue(f'http_get: expected headers as a dict such as {{"Accept": "text/html"}}, not {headers!r}')
+    paths = (path,) if isinstance(path, str) else tuple(path)
+    if not paths:
+        raise InvalidValue("http_get: there is no path to ask for")
     if not isinstance(data, (str, bytes)):
         raise InvalidValue(f"http_get: data is text or bytes, not {data!r}")
     options = HttpRequestOptions(
         paths=paths,
         method=method,
-        headers=checked_headers(headers or {}),
+        headers=checked_headers({} if headers is None else headers),
         body=data.encode() if isinstance(data, str) else data,
         timeout_ns=None if timeout is None else parse_time_ns(timeout, "timeout"),
     )

@@ -142,10 +142,13 @@ def header_value(headers: Headers, name: str) -> str | None:
 
 def checked_headers(headers: Any) -> Headers:
     """Return headers as pairs. Raises InvalidValue for what can't be any, and for those that follow from the body."""
+    wrong = InvalidValue(f'http: headers are texts such as {{"Cache-Control": "no-store"}}, not {headers!r}')
+    if not isinstance(headers, (Mapping, list, tuple)):
+        raise wrong
     pairs = tuple(headers.items()) if isinstance(headers, Mapping) else tuple(headers)
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
-            raise InvalidValue(f'http: headers are texts such as {{"Cache-Control": "no-store"}}, not {headers!r}')
+            raise wrong
         name, value = pair
         if name.lower() in FRAMING_HEADERS:
             raise InvalidValue(f"http: the header {name} follows from the body; leave it out")

@@ -10,11 +10,12 @@ def topology(net: emu.Emulation) -> None:
     link = net.add_link(
         h1, h2, rate="50Mbit", delay="2ms", jitter="1ms", distribution="pareto", queue=emu.CoDel(ecn=True)
     )
+    link.set(queue=emu.Red("10KiB", "40KiB", ecn=True), toward=h2)
     link.set(loss=emu.GilbertElliott(p="1%", r="50%"), reorder="1%", duplicate="1%", corrupt="0.2%")
     shop = net.networks.create("shop", driver="overlay", subnet="10.0.9.0/24", attachable=True)
     web = h1.containers.run("web", network=shop, sysctls={"net.ipv4.tcp_ecn": 1})
     db = h2.containers.run("db", network=shop, sysctls={"net.ipv4.tcp_ecn": 1})
-    web.interface("eth0").set(rate="20Mbit", burst="16KiB", queue=emu.Red("20KiB", "60KiB", ecn=True))
+    web.interface("eth0").set(rate="200Mbit", burst="16KiB")
     db.serve_http(pages={"/": 20_000})
     db.serve_requests()
     web.http_get("db", at="1s")
