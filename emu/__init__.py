@@ -58,6 +58,7 @@ _LATER = {
     "Result": "emu.result",
     "Switch": "emu.link",
     "Task": "emu.task",
+    "kernel_sysctls": "emu.stack.kernel_flavour",
     "main": "emu.cli.direct",
 }
 
@@ -84,6 +85,7 @@ __all__ = [
     "Task",
     "TaskNotFinished",
     "__version__",
+    "kernel_sysctls",
     "main",
     "scenario",
 ]

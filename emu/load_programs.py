@@ -9,7 +9,7 @@ from typing import TypeVar
 from emu.program_runner import ProgramRunner, Server
 from emu.task import Program, Task
 from emu.traffic.iperf_client import IperfClient
-from emu.traffic.iperf_options import DEFAULT_PORT, iperf_options
+from emu.traffic.iperf_options import DEFAULT_PORT, IperfOptions, iperf_options
 from emu.traffic.iperf_result import IperfResult
 from emu.traffic.iperf_server import IperfServer
 from emu.traffic.latency import LatencyHistogram
@@ -70,10 +70,9 @@ class LoadPrograms(ProgramRunner):
                 if server is not None and not (program is not None and program.result.ok):
                     server.close()  # after a whole test it has closed itself
 
-        flags = f"{'-u ' if options.is_udp else ''}{'-R ' if reverse else ''}"
         nothing = IperfResult(options, shown)  # what a test has that never started
         return self._start_program(
-            f"iperf3 {flags}-c {shown}", run, lambda: nothing if program is None else program.result, at
+            f"iperf3 -c {shown}{_iperf_flags(options)}", run, lambda: nothing if program is None else program.result, at
         )
 
     def serve_iperf(self, port: int = DEFAULT_PORT) -> IperfServer:
@@ -156,3 +155,15 @@ class LoadPrograms(ProgramRunner):
             raise
         other._keep_server(server)
         return server
+
+
+def _iperf_flags(options: IperfOptions) -> str:
+    """What is special about a test, as its command line would say it: ` -u -R -P 2`."""
+    flags = {
+        "-p": options.port if options.port != DEFAULT_PORT else None,
+        "-u": "" if options.is_udp else None,
+        "-R": "" if options.reverse else None,
+        "-P": options.parallel if options.parallel > 1 else None,
+        "-C": options.congestion,
+    }
+    return "".join(f" {flag} {value}".rstrip() for flag, value in flags.items() if value is not None)

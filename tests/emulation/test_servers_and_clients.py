@@ -286,3 +286,11 @@ def test_without_costs_and_rates_a_fixed_amount_takes_no_time_and_a_fixed_time_s
     net, task = test_of(time="1s")
     with pytest.raises(emu.EmuError, match="give a link on the way a rate or a delay"):
         net.run()
+
+
+def test_iperf_tasks_say_what_is_special_about_them(shop) -> None:
+    _, web, _ = shop
+    plain = web.iperf("db", time="1s")
+    special = web.iperf("db", time="1s", port=5202, parallel=2, reverse=True, congestion="reno", at="5s")
+    assert plain.name == "web: iperf3 -c db"
+    assert special.name == "web: iperf3 -c db -p 5202 -R -P 2 -C reno"

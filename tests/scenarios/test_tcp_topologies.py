@@ -98,7 +98,7 @@ def test_pings_wait_behind_the_upload_over_drop_tail_and_not_over_codel() -> Non
 def test_codel_marks_instead_of_dropping_when_both_ends_can_tell() -> None:
     outcome = run_again("bufferbloat", ecn="true", duration="4")
     assert outcome.result.ok
-    assert "0 retransmits" in outcome.tasks()["uploader-codel: iperf3 -c target-codel"].outcome
+    assert "0 retransmits" in outcome.tasks()["uploader-codel: iperf3 -c target-codel -C cubic"].outcome
 
 
 def test_a_deeper_queue_makes_pings_wait_longer() -> None:
