@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from emu.emulation import Emulation
     from emu.host import Host
     from emu.network import Network
-    from emu.program_runner import ProgramRunner
+    from emu.programs.runner import ProgramRunner
     from emu.stack.namespace import Namespace
     from emu.stack.tcp_socket import TcpSocket
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emu.program_runner import ProgramRunner
+from emu.programs.runner import ProgramRunner
 from emu.task import Program, Task
 from emu.traffic.ping import Ping
 from emu.traffic.ping_options import PingOptions, ping_options

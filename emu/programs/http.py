@@ -7,7 +7,7 @@ from typing import Any
 
 from emu import arguments
 from emu.kernel.errors import InvalidValue, NotSupported
-from emu.program_runner import ProgramRunner
+from emu.programs.runner import ProgramRunner
 from emu.task import Program, Task, checked_script
 from emu.traffic.http_client import HttpClient, request_options
 from emu.traffic.http_messages import HttpRequest, Page

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TypeVar
 
-from emu.program_runner import ProgramRunner, Server
+from emu.programs.runner import ProgramRunner, Server
 from emu.task import Program, Task
 from emu.traffic.iperf_client import IperfClient
 from emu.traffic.iperf_options import DEFAULT_PORT, IperfOptions, iperf_options

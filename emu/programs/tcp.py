@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from emu.dhcp import connect_when_leased, needs_waiting
 from emu.kernel.errors import InvalidValue
 from emu.kernel.units import parse_time_ns
-from emu.program_runner import ProgramRunner
+from emu.programs.runner import ProgramRunner
 from emu.stack.tcp_options import OPTION_NAMES as TCP_OPTIONS
 from emu.stack.tcp_socket import check_port
 from emu.task import Program, Task

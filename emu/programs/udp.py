@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emu.program_runner import ProgramRunner
+from emu.programs.runner import ProgramRunner
 from emu.task import Program, Task
 from emu.traffic.udp_flow import UdpSender, UdpSendResult, UdpSink
 

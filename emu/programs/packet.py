@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from emu.kernel.errors import InvalidValue
-from emu.program_runner import ProgramRunner
-from emu.raw import begins_with_ip, completed, send_frame, send_routed
-from emu.send_receive import SendReceive, SendReceiveOptions, SendReceiveResult, single_packets
-from emu.sniffer import Sniffer
+from emu.programs.raw import begins_with_ip, completed, send_frame, send_routed
+from emu.programs.runner import ProgramRunner
+from emu.programs.send_receive import SendReceive, SendReceiveOptions, SendReceiveResult, single_packets
+from emu.programs.sniffer import Sniffer
 from emu.task import Program, Task
 from emu.wire.scapy_bridge import layer_names
 

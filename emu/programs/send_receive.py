@@ -11,7 +11,7 @@ from simpy.events import Event
 from emu.kernel.errors import InvalidValue
 from emu.kernel.tap import DIRECTION_IN
 from emu.kernel.units import parse_time_ns
-from emu.raw import begins_with_ip, completed, send_frame, send_routed, way_out
+from emu.programs.raw import begins_with_ip, completed, send_frame, send_routed, way_out
 from emu.wire.scapy_bridge import layers, packet_from_bytes, require_set_fields
 
 if TYPE_CHECKING:
