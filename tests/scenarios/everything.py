@@ -14,7 +14,7 @@ def topology(net: emu.Emulation) -> None:
     shop = net.networks.create("shop", driver="overlay", subnet="10.0.9.0/24", attachable=True)
     web = h1.containers.run("web", network=shop, sysctls={"net.ipv4.tcp_ecn": 1})
     db = h2.containers.run("db", network=shop, sysctls={"net.ipv4.tcp_ecn": 1})
-    web.interface("eth0").set(rate="20Mbit", burst="16KiB", queue=emu.Red("20KiB", "60KiB", ecn=True))
+    web.interface("eth0").set(rate="20Mbit", burst="16KiB", queue=emu.Red("3KiB", "9KiB", weight=0.1, ecn=True))
     db.serve_http(pages={"/": 20_000})
     db.serve_requests()
     web.http_get("db", at="1s")
