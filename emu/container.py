@@ -302,6 +302,8 @@ class Container(Programs):
 
         Limits: answered from the controller's records, without packets, until there is a DNS server.
         """
+        if not isinstance(name, str):
+            raise InvalidValue(f"resolve: expected a name, not {name!r}")
         return self.host.controller.resolve(self.sandbox, name)
 
     def __repr__(self) -> str:

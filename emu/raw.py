@@ -25,7 +25,9 @@ def begins_with_ip(packet: Any) -> bool:
     Ethernet.
     """
     first = type(packet).__name__
-    if isinstance(packet, layers().Packet) and first not in (*LINK_LAYERS, "IP"):
+    if not isinstance(packet, layers().Packet):
+        raise InvalidValue(f"send: expected a Scapy packet, or bytes of a frame, not {packet!r}")
+    if first not in (*LINK_LAYERS, "IP"):
         raise InvalidValue(
             f"send: the packet begins with {first}; begin it with Ether(src=..., dst=...), "
             "or with IP(dst=...) to have it routed"

@@ -142,6 +142,8 @@ def header_value(headers: Headers, name: str) -> str | None:
 
 def checked_headers(headers: Any) -> Headers:
     """Return headers as pairs. Raises InvalidValue for what can't be any, and for those that follow from the body."""
+    if not isinstance(headers, (Mapping, Sequence)):
+        raise InvalidValue(f'http: headers are texts such as {{"Cache-Control": "no-store"}}, not {headers!r}')
     pairs = tuple(headers.items()) if isinstance(headers, Mapping) else tuple(headers)
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):

@@ -58,7 +58,7 @@ def traceroute_options(
     tos: int = 0,
 ) -> TracerouteOptions:
     """Return checked options; raises InvalidValue naming what is wrong."""
-    if protocol not in PROTOCOLS:
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         raise InvalidValue(f'traceroute: protocol must be "udp", "icmp" or "tcp", not {protocol!r}')
     if port is not None and protocol == "icmp":
         raise InvalidValue("traceroute: ICMP has no ports; leave port out")
