@@ -316,6 +316,8 @@ class Container(Programs):
 
         Limits: answered from the controller's records, without packets.
         """
+        if not isinstance(name, str):
+            raise InvalidValue(f"resolve: expected a name, not {name!r}")
         return self.host.controller.resolve(self.sandbox, name)
 
     def __repr__(self) -> str:

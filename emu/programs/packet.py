@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from emu import arguments
 from emu.kernel.errors import InvalidValue
 from emu.programs.raw import begins_with_ip, completed, send_frame, send_routed
 from emu.programs.runner import ProgramRunner
@@ -30,6 +31,7 @@ class PacketPrograms(ProgramRunner):
         would fill in from the machine it runs on, OSError for an IP packet without a way ("Network is unreachable") or
         longer than the MTU ("Message too long").
         """
+        arguments.text("send: interface", interface)
         if isinstance(packet, bytes):
             return send_frame(self.namespace, self.interface(interface or "eth0").device, packet)
         if begins_with_ip(packet):
@@ -89,6 +91,7 @@ class PacketPrograms(ProgramRunner):
         how: tuple[str | int, int, str | int],
         at: str | int | None,
     ) -> Task:
+        arguments.text(f"{name}: interface", interface)
         options = SendReceiveOptions.read(*how)
         singles = single_packets(packets, routed=interface is None)
         program: SendReceive | None = None
@@ -120,5 +123,6 @@ class PacketPrograms(ProgramRunner):
         count: ends after so many. timeout: ends after so long. Without both it collects to the end of the run.
         lfilter: is given a packet and says whether to keep it. at: absolute start time.
         """
+        arguments.text("sniff: interface", interface)
         sniffer = Sniffer(self.net.kernel, lambda: self.interface(interface).device, count, timeout, lfilter)
         return self._start_program(f"sniff {interface}", sniffer.run, lambda: sniffer.packets, at, needs_address=False)

@@ -26,7 +26,7 @@ def begins_with_ip(packet: Any) -> bool:
     """
     first = type(packet).__name__
     if not isinstance(packet, layers().Packet):
-        raise InvalidValue(f"expected a Scapy packet such as Ether()/IP(), not {packet!r}")
+        raise InvalidValue(f"send: expected a Scapy packet, or bytes of a frame, not {packet!r}")
     if first not in (*LINK_LAYERS, "IP"):
         raise InvalidValue(
             f"send: the packet begins with {first}; begin it with Ether(src=..., dst=...), "

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from emu import arguments
 from emu.cnm.names import reverse
 from emu.dhcp import wait_for_own_leases, wait_for_target
 from emu.interface import Interface
@@ -119,6 +120,7 @@ class ProgramRunner(ABC):
         """
         if not isinstance(generator, Generator):
             raise InvalidValue(f"spawn takes a generator, such as server(web), not {generator!r}")
+        arguments.text("spawn: name", name)
         self.sandbox  # noqa: B018  (must be running)
         return self._start_program(
             name or str(getattr(generator, "__name__", "process")), lambda: checked_script(generator), None, None

@@ -11,6 +11,7 @@ from emu.programs.runner import ProgramRunner
 from emu.stack.tcp_options import OPTION_NAMES as TCP_OPTIONS
 from emu.stack.tcp_socket import check_port
 from emu.task import Program, Task
+from emu.traffic.data import bytes_of
 from emu.traffic.netcat import Netcat, NetcatResult
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class TcpPrograms(ProgramRunner):
         The result has `.received`, `.error` in nc's words, and `.text`. at: absolute start time.
         """
         self._check_port(port, "netcat")
-        payload = _bytes_of(data)
+        payload = bytes_of(data, "netcat")
         timeout_ns = None if timeout is None else parse_time_ns(timeout, "timeout")
         shown = self._shown(target, "netcat")
         program: Netcat | None = None
@@ -93,7 +94,7 @@ class TcpPrograms(ProgramRunner):
         Without `at=` it listens from now on. The result is a NetcatResult. Raises OSError when the port is taken.
         """
         self._check_port(port, "netcat_listen")
-        payload = _bytes_of(data)
+        payload = bytes_of(data, "netcat_listen")
         program: Netcat | None = None
         if at is None:
             program = Netcat(self.namespace, "0.0.0.0", port, payload, listens=True)
@@ -105,12 +106,6 @@ class TcpPrograms(ProgramRunner):
             return (yield from program.run())
 
         return self._start_program(f"nc -l {port}", run, lambda: _result_of(program), at)
-
-
-def _bytes_of(data: str | bytes) -> bytes:
-    if not isinstance(data, (str, bytes)):
-        raise InvalidValue(f"netcat: data is text or bytes, not {data!r}")
-    return data.encode() if isinstance(data, str) else data
 
 
 def _result_of(program: Netcat | None) -> NetcatResult:

@@ -12,6 +12,7 @@ from simpy.events import Event
 
 from emu.kernel.errors import InvalidValue
 from emu.kernel.units import parse_time_ns
+from emu.traffic.data import bytes_of
 from emu.traffic.http_messages import Headers, checked_headers, decoded, header_value
 from emu.traffic.http_result import HttpAnswer, HttpResult
 from emu.traffic.waiting import DeadlinePassed, wait_until
@@ -250,18 +251,16 @@ def request_options(
     timeout: str | int | None = None,
 ) -> HttpRequestOptions:
     """Return checked options; raises InvalidValue naming what is wrong."""
-    if not isinstance(path, Sequence):
-        raise InvalidValue(f'http_get: expected a path such as "/index.html", or several, not {path!r}')
+    if not isinstance(path, (str, list, tuple)):
+        raise InvalidValue(f'http_get: path is a text such as "/index.html", or several, not {path!r}')
     paths = (path,) if isinstance(path, str) else tuple(path)
     if not paths:
         raise InvalidValue("http_get: there is no path to ask for")
-    if not isinstance(data, (str, bytes)):
-        raise InvalidValue(f"http_get: data is text or bytes, not {data!r}")
     options = HttpRequestOptions(
         paths=paths,
         method=method,
         headers=checked_headers({} if headers is None else headers),
-        body=data.encode() if isinstance(data, str) else data,
+        body=bytes_of(data, "http_get"),
         timeout_ns=None if timeout is None else parse_time_ns(timeout, "timeout"),
     )
     for one in paths:

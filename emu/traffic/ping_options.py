@@ -56,14 +56,11 @@ class PingOptions:
             format_time_ns(self.interval_ns),
             "a multiple of 1 ms, as ping counts in milliseconds",
         )
-        _check(self.dont_fragment in DONT_FRAGMENT, "dont_fragment", self.dont_fragment, '"want", "do" or "dont"')
-        _check(isinstance(self.pattern, bytes) and len(self.pattern) <= 16, "pattern", self.pattern, "at most 16 bytes")
         _check(
-            isinstance(self.flavour, str) and self.flavour in FLAVOURS,
-            "flavour",
-            self.flavour,
-            '"iputils" or "busybox"',
+            self.dont_fragment in tuple(DONT_FRAGMENT), "dont_fragment", self.dont_fragment, '"want", "do" or "dont"'
         )
+        _check(isinstance(self.pattern, bytes) and len(self.pattern) <= 16, "pattern", self.pattern, "at most 16 bytes")
+        _check(self.flavour in tuple(FLAVOURS), "flavour", self.flavour, '"iputils" or "busybox"')
         _check(self.timeout_ns > 0, "timeout", self.timeout_ns, "longer than 0")
         _check(self.deadline_ns is None or self.deadline_ns > 0, "deadline", self.deadline_ns, "longer than 0")
 

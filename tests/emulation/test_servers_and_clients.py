@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from scapy.layers.l2 import Ether
 
 import emu
 from emu.kernel.errors import InvalidValue, NotFound, NotSupported
@@ -294,3 +295,33 @@ def test_iperf_tasks_say_what_is_special_about_them(shop) -> None:
     special = web.iperf("db", time="1s", port=5202, parallel=2, reverse=True, congestion="reno", at="5s")
     assert plain.name == "web: iperf3 -c db"
     assert special.name == "web: iperf3 -c db -p 5202 -R -P 2 -C reno"
+
+
+WRONG_KINDS: list[tuple[str, dict[str, Any]]] = [
+    ("http_get", {"target": "db", "path": None}),
+    ("http_get", {"target": "db", "path": b"/"}),
+    ("http_get", {"target": "db", "headers": 3}),
+    ("http_get", {"target": "db", "data": "\udc80"}),
+    ("traceroute", {"target": "db", "protocol": []}),
+    ("netcat", {"target": "db", "port": 9, "data": "\udc80"}),
+    ("netcat_listen", {"port": 9, "data": 5}),
+    ("ping", {"target": "db", "pattern": 3}),
+    ("ping", {"target": "db", "pattern": None}),
+    ("ping", {"target": "db", "flavour": []}),
+    ("ping", {"target": "db", "dont_fragment": []}),
+    ("resolve", {"name": 5}),
+    ("resolve", {"name": b"db"}),
+    ("sniff", {"interface": []}),
+    ("send", {"packet": None}),
+    ("send", {"packet": []}),
+    ("send", {"packet": b"x" * 60, "interface": {}}),
+    ("srp", {"packets": Ether(dst="ff:ff:ff:ff:ff:ff"), "interface": []}),
+    ("spawn", {"generator": (event for event in ()), "name": 5}),
+]
+
+
+@pytest.mark.parametrize(("program", "wrong"), WRONG_KINDS)
+def test_an_argument_of_the_wrong_kind_is_one_line(shop, program: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        getattr(shop[1], program)(**wrong)
+    assert "\n" not in str(caught.value)
