@@ -266,13 +266,22 @@ def test_ctrl_c_while_modules_are_loaded_exits_130_without_a_traceback() -> None
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+def _listen_to_ctrl_c() -> None:
+    """Undo what a shell does to a test run in the background: its children ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_exits_130_and_the_capture_is_valid() -> None:
     text = (
         "def topology(net):\n    web, db = (net.host.containers.run(name) for name in ('web', 'db'))\n"
         "    db.udp_sink(9)\n    web.udp_flow(db, 9, size=100, interval='1ms', duration='100000s')\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "emu", "run", script(text)], stderr=subprocess.PIPE, text=True, env=os.environ
+        [sys.executable, "-m", "emu", "run", script(text)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+        preexec_fn=_listen_to_ctrl_c,
     )
     capture = Path("out/script/capture.pcapng")
     deadline = time.monotonic() + 30
