@@ -21,6 +21,7 @@ from emu.traffic.http_messages import (
     read_page,
     reason,
 )
+from emu.traffic.listening import accept_all
 
 if TYPE_CHECKING:
     from emu.stack import Namespace
@@ -70,7 +71,7 @@ class HttpServer:
         self._listener.bind(address, port)
         self._listener.listen(backlog)
         self.port = self._listener.local_address[1]
-        self._kernel.spawn(self._accept())
+        self._kernel.spawn(accept_all(self._listener, self._take))
 
     @property
     def requests(self) -> int:
@@ -88,14 +89,9 @@ class HttpServer:
         for socket in list(self._connections):
             socket.abort()
 
-    def _accept(self) -> Generator[Event, Any, None]:
-        while True:
-            try:
-                socket = yield self._listener.accept()
-            except OSError:
-                return  # closed
-            self._connections.append(socket)
-            self._kernel.spawn(self._serve(socket))
+    def _take(self, socket: TcpSocket) -> None:
+        self._connections.append(socket)
+        self._kernel.spawn(self._serve(socket))
 
     # -- one connection -----------------------------------------------------------------------------------------------
 

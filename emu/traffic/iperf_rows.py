@@ -37,11 +37,6 @@ class IperfInterval:
     out_of_order: int | None = None
     jitter_ns: int | None = None
 
-    @property
-    def bits_per_second(self) -> float:
-        """Payload bits per second in this interval."""
-        return rate(self.bytes, self.end_ns - self.start_ns)
-
 
 @dataclass(frozen=True, slots=True)
 class IperfStream:

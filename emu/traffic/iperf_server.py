@@ -23,6 +23,7 @@ from emu.traffic.iperf_control import (
 from emu.traffic.iperf_options import DEFAULT_PORT, PARALLEL_MAX
 from emu.traffic.iperf_session import IperfSession
 from emu.traffic.iperf_streams import Stream, TcpReceiveStream, TcpSendStream, UdpReceiveStream, UdpSendStream
+from emu.traffic.listening import accept_all, bind_tcp_and_udp
 
 if TYPE_CHECKING:
     from emu.stack import Namespace
@@ -57,17 +58,10 @@ class IperfServer:
         self._udp_streams: dict[Address, UdpReceiveStream | None] = {}
         self._control: TcpSocket | None = None
         self._overdue = self._kernel.timer(self._give_up, background=True)
-        self._listener: TcpSocket = namespace.tcp_socket()
-        self._listener.bind(address, port)
-        self._udp = namespace.udp_socket()
-        try:
-            self._udp.bind(address, port)
-        except OSError:
-            self._listener.close()
-            raise
+        self._listener, self._udp = bind_tcp_and_udp(namespace, address, port)
         self._udp.on_datagram = self._on_datagram
         self._listener.listen()
-        self._kernel.spawn(self._accept())
+        self._kernel.spawn(accept_all(self._listener, self._take))
 
     def close(self) -> None:
         """Stop listening, and end what is going on."""
@@ -78,13 +72,8 @@ class IperfServer:
         if self._control is not None:
             self._control.close()
 
-    def _accept(self) -> Generator[Event, Any, None]:
-        while True:
-            try:
-                socket = yield self._listener.accept()
-            except OSError:
-                return  # closed
-            self._kernel.spawn(self._greet(socket))
+    def _take(self, socket: TcpSocket) -> None:
+        self._kernel.spawn(self._greet(socket))
 
     def _greet(self, socket: TcpSocket) -> Generator[Event, Any, None]:
         """Find out whether a connection begins a test or is one of its streams."""

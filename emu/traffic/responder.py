@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simpy.events import Event
 
 from emu.kernel.units import parse_time_ns
+from emu.traffic.listening import accept_all, bind_tcp_and_udp
 from emu.traffic.load_options import DATAGRAM_MAX, HEADER_BYTES, REQUEST_MAX
 
 if TYPE_CHECKING:
@@ -41,17 +42,10 @@ class Responder:
         self._kernel = namespace.kernel
         self._service_ns = parse_time_ns(service, "service")
         self._connections: list[TcpSocket] = []
-        self._listener: TcpSocket = namespace.tcp_socket()
-        self._listener.bind(address, port)
-        self._udp = namespace.udp_socket()
-        try:
-            self._udp.bind(address, port)
-        except OSError:
-            self._listener.close()
-            raise
+        self._listener, self._udp = bind_tcp_and_udp(namespace, address, port)
         self._udp.on_datagram = self._on_datagram
         self._listener.listen()
-        self._kernel.spawn(self._accept())
+        self._kernel.spawn(accept_all(self._listener, self._take))
 
     def stop_listening(self) -> None:
         """Take no new connections; those that are open go on to their end."""
@@ -64,14 +58,9 @@ class Responder:
         for socket in list(self._connections):
             socket.abort()
 
-    def _accept(self) -> Generator[Event, Any, None]:
-        while True:
-            try:
-                socket = yield self._listener.accept()
-            except OSError:
-                return  # closed
-            self._connections.append(socket)
-            self._kernel.spawn(self._serve(socket))
+    def _take(self, socket: TcpSocket) -> None:
+        self._connections.append(socket)
+        self._kernel.spawn(self._serve(socket))
 
     def _serve(self, socket: TcpSocket) -> Generator[Event, Any, None]:
         """Answer the requests of a connection in order."""

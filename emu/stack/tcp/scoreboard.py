@@ -351,7 +351,3 @@ class Scoreboard:
     def end_of_sacked_run(self, offset: int) -> int:
         """Where the SACKed range that covers an offset ends."""
         return self._sacked_ends[bisect_right(self._sacked_ends, offset)]
-
-    def last_hole_end(self) -> int:
-        """Where the last hole below the highest SACKed range ends; 0 without one."""
-        return self._sacked_starts[-1] if self._sacked_starts else 0
