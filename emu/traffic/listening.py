@@ -1,4 +1,4 @@
-"""What servers have in common: a listening socket whose connections are taken as they come, with UDP beside it or not."""
+"""What servers have in common: a listening socket whose connections are taken as they come, perhaps UDP beside it."""
 
 from __future__ import annotations
 
